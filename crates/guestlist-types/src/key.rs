@@ -1,0 +1,140 @@
+//! Keys of the host application's data.
+
+use crate::text::text_type;
+
+/// The longest key, in bytes.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// Why a text is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Nothing was given.
+    #[error("a key must not be empty")]
+    Empty,
+    /// More than 1,024 bytes.
+    #[error("a key has at most 1024 bytes")]
+    TooLong,
+    /// A leading `/`.
+    #[error("a key must not begin with `/`")]
+    LeadingSlash,
+    /// A leading `@`, which is kept for addresses.
+    #[error("a key must not begin with `@`, which addresses another organization")]
+    LeadingAt,
+    /// Two slashes in a row, or one at the end.
+    #[error("a key must not have an empty segment")]
+    EmptySegment,
+    /// A segment that is `.` or `..`.
+    #[error("a key must not have a segment `.` or `..`")]
+    DotSegment,
+    /// A control character.
+    #[error("a key must not have control characters")]
+    Control,
+}
+
+impl KeyError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "key-empty",
+            Self::TooLong => "key-too-long",
+            Self::LeadingSlash => "key-leading-slash",
+            Self::LeadingAt => "key-leading-at",
+            Self::EmptySegment => "key-empty-segment",
+            Self::DotSegment => "key-dot-segment",
+            Self::Control => "key-control-character",
+        }
+    }
+}
+
+text_type! {
+    /// The name of one item of the host application's data: segments separated by `/`.
+    ///
+    /// Not empty, at most 1,024 bytes of UTF-8; no leading `/` or `@`, no empty segment, no `.` or
+    /// `..`, no control character. Keys are compared byte for byte, case-sensitively, and are never
+    /// percent-decoded or normalized: `*`, `%` and `_` are plain characters.
+    ///
+    /// ```
+    /// # use guestlist_types::{Key, KeyError};
+    /// assert!(Key::parse("shared/design-tokens").is_ok());
+    /// assert_eq!(Key::parse("shared//x"), Err(KeyError::EmptySegment));
+    /// assert_eq!(Key::parse("shared/../private"), Err(KeyError::DotSegment));
+    /// ```
+    Key, KeyError, check
+}
+
+fn check(text: &str) -> Result<(), KeyError> {
+    check_segments(text)
+}
+
+/// The rules of a key; shared with patterns, which are keys with an optional trailing `/`.
+pub(crate) fn check_segments(text: &str) -> Result<(), KeyError> {
+    if text.is_empty() {
+        return Err(KeyError::Empty);
+    }
+    if text.len() > MAX_KEY_BYTES {
+        return Err(KeyError::TooLong);
+    }
+    match text.as_bytes()[0] {
+        b'/' => return Err(KeyError::LeadingSlash),
+        b'@' => return Err(KeyError::LeadingAt),
+        _ => {}
+    }
+    for segment in text.split('/') {
+        match segment {
+            "" => return Err(KeyError::EmptySegment),
+            "." | ".." => return Err(KeyError::DotSegment),
+            _ => {}
+        }
+    }
+    if text.chars().any(char::is_control) {
+        return Err(KeyError::Control);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_refused_never_repaired() {
+        for (text, error) in [
+            ("", KeyError::Empty),
+            ("/a", KeyError::LeadingSlash),
+            ("@a/b", KeyError::LeadingAt),
+            ("a/", KeyError::EmptySegment),
+            ("a//b", KeyError::EmptySegment),
+            ("a/./b", KeyError::DotSegment),
+            ("..", KeyError::DotSegment),
+            ("a/..", KeyError::DotSegment),
+            ("a\0", KeyError::Control),
+            ("a\nb", KeyError::Control),
+            ("a\u{85}b", KeyError::Control),
+        ] {
+            assert_eq!(Key::parse(text), Err(error), "{text:?}");
+        }
+        for text in [
+            "a", "a/b", "...", "a/.b", "%2e%2e/x", "*", "a\\b", " ", "\u{130}", "a@b", "x/@y",
+        ] {
+            assert!(Key::parse(text).is_ok(), "{text:?}");
+        }
+        assert!(Key::parse(&"k".repeat(MAX_KEY_BYTES)).is_ok());
+        assert_eq!(
+            Key::parse(&"k".repeat(MAX_KEY_BYTES + 1)),
+            Err(KeyError::TooLong)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn one_spelling_per_key(text: String) {
+            if let Ok(key) = Key::parse(&text) {
+                prop_assert_eq!(key.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Names that people read: handles, display names, labels.
+
+use crate::text::text_type;
+
+/// Why a text is no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// Nothing was given.
+    #[error("a name must not be empty")]
+    Empty,
+    /// More than the allowed number of characters.
+    #[error("a name of this kind has at most {max} characters")]
+    TooLong {
+        /// The longest that is allowed.
+        max: usize,
+    },
+    /// A character that names of this kind can't have.
+    #[error("this name has a character that names of this kind can't have")]
+    Character,
+    /// Begins or ends with something that names of this kind can't begin or end with.
+    #[error("a name of this kind begins and ends with a letter or a digit, or at least no space")]
+    Edge,
+}
+
+impl NameError {
+    /// The stable code of this error.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "name-empty",
+            Self::TooLong { .. } => "name-too-long",
+            Self::Character => "name-character",
+            Self::Edge => "name-edge",
+        }
+    }
+}
+
+fn check_handle(text: &str, max: usize) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > max {
+        return Err(NameError::TooLong { max });
+    }
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if !text
+        .bytes()
+        .all(|byte| is_word(byte) || byte == b'-' || byte == b'_')
+    {
+        return Err(NameError::Character);
+    }
+    let (first, last) = (text.as_bytes()[0], text.as_bytes()[text.len() - 1]);
+    if !is_word(first) || !is_word(last) {
+        return Err(NameError::Edge);
+    }
+    Ok(())
+}
+
+/// Characters that can turn a name into something it isn't on screen: controls, line separators,
+/// bidirectional overrides and invisible joiners.
+fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+            | '\u{feff}' | '\u{061c}' | '\u{00ad}' | '\u{fff9}'..='\u{fffb}')
+}
+
+fn check_text(text: &str, max: usize) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    // Four bytes a character at most: refuses oversized input without reading it.
+    if text.len() > max * 4 || text.chars().count() > max {
+        return Err(NameError::TooLong { max });
+    }
+    if text.chars().any(is_deceptive) {
+        return Err(NameError::Character);
+    }
+    if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
+        return Err(NameError::Edge);
+    }
+    Ok(())
+}
+
+fn check_org_name(text: &str) -> Result<(), NameError> {
+    check_handle(text, 63)
+}
+
+fn check_role_name(text: &str) -> Result<(), NameError> {
+    check_handle(text, 40)
+}
+
+fn check_short(text: &str) -> Result<(), NameError> {
+    check_text(text, 120)
+}
+
+fn check_long(text: &str) -> Result<(), NameError> {
+    check_text(text, 500)
+}
+
+text_type! {
+    /// An organization's handle, as in `@name/key`: 1 to 63 of `a-z`, `0-9`, `-` and `_`, with a
+    /// letter or a digit at both ends.
+    ///
+    /// A handle is unique, and is never given to another organization again.
+    OrgName, NameError, check_org_name
+}
+text_type! {
+    /// The name of a role of the host application, for example `admin`.
+    RoleName, NameError, check_role_name
+}
+text_type! {
+    /// What people are shown for an organization or a user: 1 to 120 characters, no control
+    /// characters, no bidirectional overrides. It may hold markup; escape it where it is shown.
+    DisplayName, NameError, check_short
+}
+text_type! {
+    /// The name of a group inside one organization, 1 to 120 characters.
+    GroupName, NameError, check_short
+}
+text_type! {
+    /// What a link is called in lists, 1 to 120 characters.
+    Label, NameError, check_short
+}
+text_type! {
+    /// Why something was done, in a person's words, 1 to 500 characters.
+    Reason, NameError, check_long
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_have_one_spelling() {
+        for text in ["widgets-inc", "a", "a_b", "0x", "a--b"] {
+            assert!(OrgName::parse(text).is_ok(), "{text:?}");
+        }
+        for (text, error) in [
+            ("", NameError::Empty),
+            ("Widgets", NameError::Character),
+            ("a.b", NameError::Character),
+            ("a/b", NameError::Character),
+            ("\u{430}bc", NameError::Character),
+            ("-a", NameError::Edge),
+            ("a-", NameError::Edge),
+        ] {
+            assert_eq!(OrgName::parse(text), Err(error), "{text:?}");
+        }
+        assert_eq!(
+            OrgName::parse(&"a".repeat(64)),
+            Err(NameError::TooLong { max: 63 })
+        );
+    }
+
+    #[test]
+    fn display_names_can_not_deceive() {
+        assert!(DisplayName::parse("Widgets <Inc> \u{1f389}").is_ok());
+        for text in ["a\u{202e}b", "a\u{200d}b", "a\nb", "\u{feff}a", "a\0"] {
+            assert_eq!(
+                DisplayName::parse(text),
+                Err(NameError::Character),
+                "{text:?}"
+            );
+        }
+        assert_eq!(DisplayName::parse(" a"), Err(NameError::Edge));
+        assert_eq!(
+            DisplayName::parse(&"x".repeat(1 << 20)),
+            Err(NameError::TooLong { max: 120 })
+        );
+    }
+}

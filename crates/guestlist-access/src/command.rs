@@ -1,0 +1,112 @@
+//! What can be asked to change.
+
+use guestlist_types::{GrantId, GroupId, GroupName, Member, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::action::ActionSet;
+use crate::book::{Audience, Sharing};
+use crate::pattern::Pattern;
+
+/// A change of one host's groups and grants that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a new command must break every match"
+)]
+pub enum AccessCommand {
+    /// Make a group.
+    CreateGroup {
+        /// Its id, which no group ever had.
+        id: GroupId,
+        /// Its name, which no other group has now.
+        name: GroupName,
+        /// Whether it keeps outsiders out.
+        internal: bool,
+    },
+    /// Give a group another name.
+    RenameGroup {
+        /// Which group.
+        group: GroupId,
+        /// Its new name.
+        name: GroupName,
+    },
+    /// End a group with its grants and memberships.
+    DeleteGroup {
+        /// Which group.
+        group: GroupId,
+    },
+    /// Say whether a group keeps outsiders out.
+    MarkInternal {
+        /// Which group.
+        group: GroupId,
+        /// Whether it does from now on.
+        internal: bool,
+    },
+    /// Put a member into a group.
+    AddToGroup {
+        /// Which group.
+        group: GroupId,
+        /// Who, with a live standing in the host.
+        member: Member,
+    },
+    /// Take a member out of a group.
+    RemoveFromGroup {
+        /// Which group.
+        group: GroupId,
+        /// Who.
+        member: Member,
+    },
+    /// Put everybody of one group into another.
+    NestGroup {
+        /// The group that contains.
+        outer: GroupId,
+        /// The group that is contained.
+        inner: GroupId,
+    },
+    /// Take one group out of another.
+    UnnestGroup {
+        /// The group that contains.
+        outer: GroupId,
+        /// The group that is contained.
+        inner: GroupId,
+    },
+    /// Name the group that every proxy user is in, or none.
+    SetExternalGroup(Option<GroupId>),
+    /// Say what somebody must hold to give something.
+    SetSharing(Sharing),
+    /// Give actions on the keys of a pattern.
+    Grant {
+        /// The grant's id, which no grant ever had.
+        id: GrantId,
+        /// To whom.
+        to: Grantee,
+        /// What they may do then.
+        actions: ActionSet,
+        /// To which keys.
+        pattern: Pattern,
+        /// Until when; for good if `None`.
+        expires_at: Option<Timestamp>,
+    },
+    /// End a grant.
+    Revoke {
+        /// Which grant.
+        grant: GrantId,
+    },
+}
+
+/// Whom something is granted to; which episode of a member it is, is found out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a fourth kind of grantee must break every match"
+)]
+pub enum Grantee {
+    /// Whoever belongs to the audience.
+    Organization(Audience),
+    /// Whoever is in the group.
+    Group(GroupId),
+    /// One member.
+    Member(Member),
+}

@@ -1,0 +1,1 @@
+//! proptest strategies for the types of this crate.

@@ -1,0 +1,43 @@
+//! The pure core of guestlist: how organizations and people are let into an organization.
+//!
+//! [`decide`] answers a [`Command`] with events or a typed refusal; [`evolve`] folds events into
+//! [`Records`]. Both are pure: time, ids and digests come in as arguments, and every rule of the
+//! domain is in a `decide` and nowhere else.
+//!
+//! Not here: storing (`guestlist-store`), clocks and randomness (`guestlist`), drawing and
+//! checking secrets (`guestlist-token`), deciding on keys (`guestlist-access`).
+//!
+//! # The membership machine
+//!
+//! What a command does to the membership of a member, by the phase that it is in. `-` is a
+//! refusal with [`CommandError::WrongState`] or, where there is no record, `NotFound`; `=` is a
+//! success that changes nothing. A test derives this table from [`decide`].
+//!
+#![doc = include_str!("machine.md")]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod actor;
+mod command;
+mod decide;
+mod error;
+mod event;
+pub mod link;
+pub mod member;
+mod metadata;
+pub mod organization;
+mod policy;
+mod read;
+mod record;
+mod scope;
+mod standing;
+
+pub use actor::{Actor, By};
+pub use command::{Command, Env, Stated};
+pub use decide::{Decided, decide, evolve};
+pub use error::{CommandError, TokenProblem, TokenRefusal};
+pub use event::{Event, Stamp};
+pub use metadata::{MAX_METADATA_BYTES, Metadata, MetadataError};
+pub use policy::{AfterRejection, Joins, Seats, Standing};
+pub use read::{Reading, may_read, principal_in};
+pub use record::{Home, Records, Row, RowKey, SeatCount};
+pub use scope::{Fact, LinkRef, Loaded, Root, Scope};

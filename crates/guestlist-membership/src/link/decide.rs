@@ -1,0 +1,555 @@
+//! The rules about links.
+
+use core::num::NonZeroU64;
+use core::time::Duration;
+
+use guestlist_access::Capability;
+use guestlist_types::{DisplayName, Label, MemberKind, OrgId, OrgName, RoleName, Timestamp};
+
+use super::command::{LinkCommand, NewToken};
+use super::event::{LinkEvent, TokenEnd};
+use super::state::{
+    Approval, Expiry, Generation, Lasting, Link, LinkConfig, LinkDraft, LinkStatus, TokenRecord,
+    Uses,
+};
+use crate::actor::Actor;
+use crate::command::Env;
+use crate::error::{CommandError, TokenProblem};
+use crate::event::Event;
+use crate::member::Presented;
+use crate::organization::decide::existing;
+use crate::organization::{OrgStatus, Organization, Settings};
+use crate::policy::Standing;
+use crate::record::Records;
+use crate::standing::InOrg;
+
+/// The longest time that an old token may stay valid after a refresh.
+pub const MAX_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many old tokens of one link may be valid beside the active one.
+const MAX_OVERLAPPING: usize = 8;
+
+const MAX_QUESTIONS: usize = 20;
+const MAX_QUESTION_CHARS: usize = 500;
+const MAX_GIFTS: usize = 100;
+const MAX_ALLOWED: usize = 1000;
+
+impl LinkDraft {
+    /// The configuration that this draft makes of `base`, checked.
+    pub(crate) fn over(
+        &self,
+        base: LinkConfig,
+        settings: &Settings,
+        env: &Env<'_>,
+    ) -> Result<LinkConfig, CommandError> {
+        let mut config = base;
+        if let Some(label) = &self.label {
+            config.label = Some(label.clone());
+        }
+        if let Some(approval) = self.approval {
+            config.approval = approval;
+        }
+        if let Some(joined_by) = self.joined_by {
+            config.joined_by = joined_by;
+        }
+        if let Some(preset) = &self.preset {
+            config.preset = preset.clone();
+        }
+        if let Some(expiry) = self.expiry {
+            config.expires_at = match expiry {
+                Expiry::Never => None,
+                Expiry::At(end) => Some(end),
+                Expiry::After(duration) => Some(env.now + duration),
+            };
+            if !env.now.is_before_end(config.expires_at) {
+                return Err(CommandError::InThePast);
+            }
+        }
+        if let Some(uses) = self.max_uses {
+            config.max_uses = match uses {
+                Uses::Unlimited => None,
+                Uses::AtMost(limit) => Some(NonZeroU64::new(limit).ok_or(CommandError::ZeroUses)?),
+            };
+        }
+        if let Some(domains) = &self.allowed_domains {
+            config.allowed_domains.clone_from(domains);
+        }
+        if let Some(members) = &self.allowed_members {
+            config.allowed_members.clone_from(members);
+        }
+        if let Some(lasting) = self.membership_ttl {
+            config.membership_ttl = match lasting {
+                Lasting::Always => None,
+                Lasting::For(ttl) if ttl.is_zero() => return Err(CommandError::InThePast),
+                Lasting::For(ttl) => Some(ttl),
+            };
+        }
+        if let Some(questions) = &self.questions {
+            config.questions.clone_from(questions);
+        }
+        if let Some(metadata) = &self.metadata {
+            config.metadata = metadata.clone();
+        }
+        check(&config, settings, env)?;
+        Ok(config)
+    }
+}
+
+/// The same check for a new link and for an edited one.
+fn check(config: &LinkConfig, settings: &Settings, env: &Env<'_>) -> Result<(), CommandError> {
+    let at_most = |what, count: usize, max| {
+        if count > max {
+            Err(CommandError::TooMany { what, max })
+        } else {
+            Ok(())
+        }
+    };
+    at_most("questions", config.questions.len(), MAX_QUESTIONS)?;
+    for question in &config.questions {
+        at_most(
+            "characters in a question",
+            question.chars().count(),
+            MAX_QUESTION_CHARS,
+        )?;
+    }
+    at_most("groups in a preset", config.preset.groups.len(), MAX_GIFTS)?;
+    at_most("grants in a preset", config.preset.grants.len(), MAX_GIFTS)?;
+    at_most("allowed domains", config.allowed_domains.len(), MAX_ALLOWED)?;
+    at_most("allowed members", config.allowed_members.len(), MAX_ALLOWED)?;
+    if let Some(role) = &config.preset.role {
+        if !env.roles.contains(role) {
+            return Err(CommandError::UnknownRole);
+        }
+        if env.roles.is_owner(role) && config.membership_ttl.is_some() {
+            return Err(CommandError::OwnerCanNotExpire);
+        }
+    }
+    if let Some(longest) = settings.max_link_lifetime {
+        let within = config
+            .expires_at
+            .is_some_and(|end| end <= env.now + longest);
+        if !within {
+            return Err(CommandError::LifetimeTooLong {
+                seconds: longest.as_secs(),
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn decide(
+    records: &Records,
+    host: &OrgId,
+    actor: &Actor,
+    command: &LinkCommand,
+    env: &Env<'_>,
+) -> Result<Vec<Event>, CommandError> {
+    let organization = existing(records, host)?;
+    let standing = InOrg::actor(records, actor, host, env);
+    if let LinkCommand::Create {
+        link,
+        draft,
+        token,
+        as_default,
+    } = command
+    {
+        if *as_default
+            && let Some(id) = organization.default_link
+            && records
+                .link(host, id)
+                .is_some_and(|link| link.deleted_at.is_none())
+        {
+            // `default_link`: made on first use, the same link afterwards (spec 3).
+            standing.need(Capability::LinksCreate, "link", env)?;
+            return Ok(Vec::new());
+        }
+        if records.link(host, *link).is_some() {
+            return Err(CommandError::WrongLinkState {
+                status: "there already",
+            });
+        }
+        let config = new_config(organization, &standing, draft, env)?;
+        may_give(&standing, &config, records, env)?;
+        let created = Link {
+            id: *link,
+            host: host.clone(),
+            config,
+            status: LinkStatus::Active,
+            generation: Generation::FIRST,
+            token: Some(token.selector),
+            overlapping: Vec::new(),
+            creator: actor.user_id().cloned(),
+            created_at: env.now,
+            updated_at: env.now,
+            deleted_at: None,
+        };
+        let mut events = vec![Event::Link(LinkEvent::Created(Box::new(created)))];
+        if *as_default {
+            events.push(Event::Link(LinkEvent::MadeDefault { link: *link }));
+        }
+        return Ok(events);
+    }
+    let link = records
+        .link(host, command.link())
+        .filter(|link| link.deleted_at.is_none())
+        .ok_or(CommandError::NotFound { what: "link" })?;
+    may_manage(&standing, link, actor, env)?;
+    let event = match command {
+        LinkCommand::Create { .. } => None,
+        LinkCommand::Refresh { token, overlap, .. } => {
+            Some(refresh(records, link, &standing, token, *overlap, env)?)
+        }
+        LinkCommand::Disable { .. } => match link.status {
+            LinkStatus::Disabled => None,
+            LinkStatus::Active => Some(LinkEvent::Disabled {
+                link: link.id,
+                ended: end_all(records, link, env.now),
+            }),
+        },
+        LinkCommand::Enable { token, .. } => match link.status {
+            LinkStatus::Active => None,
+            LinkStatus::Disabled => {
+                // A new token is a new promise of the same gift.
+                may_give(&standing, &link.config, records, env)?;
+                Some(LinkEvent::Enabled {
+                    link: link.id,
+                    generation: link.generation.next(),
+                    selector: token.selector,
+                })
+            }
+        },
+        LinkCommand::Edit { draft, .. } => {
+            edit(records, organization, link, &standing, draft, env)?
+        }
+        LinkCommand::Delete { .. } => Some(LinkEvent::Deleted {
+            link: link.id,
+            ended: end_all(records, link, env.now),
+        }),
+    };
+    Ok(event.map(Event::Link).into_iter().collect())
+}
+
+/// Who may manage links manages all of them; who may create links manages their own.
+fn may_manage(
+    standing: &InOrg,
+    link: &Link,
+    actor: &Actor,
+    env: &Env<'_>,
+) -> Result<(), CommandError> {
+    let own = actor.user_id().is_some() && actor.user_id() == link.creator.as_ref();
+    if own && standing.can(Capability::LinksCreate, env) {
+        return Ok(());
+    }
+    standing.need(Capability::LinksManage, "link", env)
+}
+
+fn new_config(
+    organization: &Organization,
+    standing: &InOrg,
+    draft: &LinkDraft,
+    env: &Env<'_>,
+) -> Result<LinkConfig, CommandError> {
+    standing.need(Capability::LinksCreate, "link", env)?;
+    let settings = &organization.settings;
+    let unlimited = Settings {
+        max_link_lifetime: None,
+        ..settings.clone()
+    };
+    let base = settings
+        .link_defaults
+        .over(LinkConfig::default(), &unlimited, env)?;
+    let mut config = draft.over(base, settings, env)?;
+    // "A link made by somebody who may not approve never approves by itself" (spec 6): asked for,
+    // it is refused; as the host's default it becomes a link that needs review.
+    if config.approval == Approval::Auto && !standing.can(Capability::LinksAutoApprove, env) {
+        if draft.approval == Some(Approval::Auto) {
+            standing.need(Capability::LinksAutoApprove, "link", env)?;
+        }
+        config.approval = Approval::Review;
+    }
+    Ok(config)
+}
+
+/// The ceiling of what a link promises, for every kind of member that it is for.
+fn may_give(
+    standing: &InOrg,
+    config: &LinkConfig,
+    records: &Records,
+    env: &Env<'_>,
+) -> Result<(), CommandError> {
+    if config.approval == Approval::Auto {
+        standing.need(Capability::LinksAutoApprove, "link", env)?;
+    }
+    for kind in [MemberKind::Org, MemberKind::User] {
+        if config.joined_by.admits(kind) {
+            standing.may_give(&config.preset, kind, records.book(), env)?;
+        }
+    }
+    Ok(())
+}
+
+fn end_all(records: &Records, link: &Link, at: Timestamp) -> Vec<TokenEnd> {
+    ends(records, link, at)
+}
+
+/// The tokens of a link that end no later than `at`: ends are only ever moved earlier.
+fn ends(records: &Records, link: &Link, at: Timestamp) -> Vec<TokenEnd> {
+    link.token
+        .iter()
+        .chain(&link.overlapping)
+        .map(|selector| {
+            let until = records.token(*selector).and_then(|token| token.valid_until);
+            TokenEnd {
+                selector: *selector,
+                at: until.map_or(at, |until| until.min(at)),
+            }
+        })
+        .collect()
+}
+
+/// "Refresh: new token, same link, same configuration and counters; the old token is dead in the
+/// same commit. Optionally an overlap of at most 24 hours, which later calls can only shorten"
+/// (spec 3).
+fn refresh(
+    records: &Records,
+    link: &Link,
+    standing: &InOrg,
+    token: &NewToken,
+    overlap: Duration,
+    env: &Env<'_>,
+) -> Result<LinkEvent, CommandError> {
+    match link.status {
+        LinkStatus::Active => {}
+        LinkStatus::Disabled => {
+            return Err(CommandError::WrongLinkState {
+                status: link.status.as_str(),
+            });
+        }
+    }
+    if overlap > MAX_OVERLAP {
+        return Err(CommandError::OverlapTooLong);
+    }
+    may_give(standing, &link.config, records, env)?;
+    let mut ended = ends(records, link, env.now + overlap);
+    for end in ended.iter_mut().skip(MAX_OVERLAPPING) {
+        end.at = end.at.min(env.now);
+    }
+    Ok(LinkEvent::Refreshed {
+        link: link.id,
+        generation: link.generation.next(),
+        selector: token.selector,
+        ended,
+    })
+}
+
+fn edit(
+    records: &Records,
+    organization: &Organization,
+    link: &Link,
+    standing: &InOrg,
+    draft: &LinkDraft,
+    env: &Env<'_>,
+) -> Result<Option<LinkEvent>, CommandError> {
+    let config = draft.over(link.config.clone(), &organization.settings, env)?;
+    if config == link.config {
+        return Ok(None);
+    }
+    let gives_otherwise = config.preset != link.config.preset
+        || config.approval != link.config.approval
+        || config.joined_by != link.config.joined_by;
+    if gives_otherwise {
+        may_give(standing, &config, records, env)?;
+        // "Editing somebody else's link: the lower of the two ceilings" (spec 6).
+        if let Some(creator) = &link.creator {
+            let creator = InOrg::user(records, creator, &link.host, env.creator, env);
+            may_give(&creator, &config, records, env)?;
+        }
+    }
+    let uses = match config.max_uses {
+        Some(_) => Some(
+            records
+                .use_count(&link.host, link.id)
+                .ok_or(CommandError::FactMissing { fact: "use count" })?,
+        ),
+        None => None,
+    };
+    Ok(Some(LinkEvent::Edited {
+        link: link.id,
+        config: Box::new(config),
+        uses,
+    }))
+}
+
+/// A token that opens its link now, with what it opens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened<'a> {
+    pub(crate) token: &'a TokenRecord,
+    pub(crate) link: &'a Link,
+    pub(crate) host: &'a Organization,
+}
+
+/// What a presented token opens. The one place that says which tokens are dead: never issued or
+/// not genuine, retired by a refresh or by disabling, and those of a link or host that rests.
+pub(crate) fn open<'a>(
+    records: &'a Records,
+    presented: &Presented,
+    env: &Env<'_>,
+) -> Result<Opened<'a>, TokenProblem> {
+    let token = records
+        .token(presented.selector)
+        .filter(|_| presented.genuine)
+        .ok_or(TokenProblem::Unknown)?;
+    let host = records
+        .organization(&token.host)
+        .ok_or(TokenProblem::Unknown)?;
+    let link = records
+        .link(&token.host, token.link)
+        .ok_or(TokenProblem::Unknown)?;
+    if link.deleted_at.is_some() {
+        return Err(TokenProblem::Deleted);
+    }
+    match link.status {
+        LinkStatus::Active => {}
+        LinkStatus::Disabled => return Err(TokenProblem::Disabled),
+    }
+    if !env.now.is_before_end(token.valid_until) {
+        return Err(TokenProblem::Retired);
+    }
+    match host.status {
+        OrgStatus::Active => {}
+        OrgStatus::Suspended | OrgStatus::Deleted => return Err(TokenProblem::HostNotActive),
+    }
+    if !env.now.is_before_end(link.config.expires_at) {
+        return Err(TokenProblem::Expired);
+    }
+    if host.pause.is_some_and(|pause| pause.holds(env.now)) {
+        return Err(TokenProblem::Paused);
+    }
+    Ok(Opened { token, link, host })
+}
+
+/// What the creator of a link is in its host now; `None` for links of the host application.
+pub(crate) fn creator(records: &Records, link: &Link, env: &Env<'_>) -> Option<InOrg> {
+    link.creator
+        .as_ref()
+        .map(|user| InOrg::user(records, user, &link.host, env.creator, env))
+}
+
+/// "A link keeps working when its creator leaves only under `Keep`" (spec 3).
+pub(crate) fn creator_stands(creator: Option<&InOrg>, settings: &Settings, env: &Env<'_>) -> bool {
+    let Some(creator) = creator else { return true };
+    match settings.standing {
+        Standing::Keep => true,
+        Standing::MustBeMember => creator.is_member(),
+        Standing::MustHoldRight => creator.is_member() && creator.can(Capability::LinksCreate, env),
+    }
+}
+
+/// Whether a link takes claims now: its status with what the clock and the counters add.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a new condition must be shown everywhere"
+)]
+pub enum LinkCondition {
+    /// It takes claims.
+    Open,
+    /// It is disabled.
+    Disabled,
+    /// It has expired.
+    Expired,
+    /// Its last use is taken.
+    Exhausted,
+    /// All links of its host rest.
+    Paused,
+}
+
+impl Link {
+    /// Whether this link takes claims now, given how many uses it has had (as far as they are
+    /// counted) and its host.
+    #[must_use]
+    pub fn condition(
+        &self,
+        uses: Option<u64>,
+        host: &Organization,
+        now: Timestamp,
+    ) -> LinkCondition {
+        let exhausted = self
+            .config
+            .max_uses
+            .is_some_and(|limit| uses.is_some_and(|uses| uses >= limit.get()));
+        match self.status {
+            LinkStatus::Disabled => LinkCondition::Disabled,
+            LinkStatus::Active if !now.is_before_end(self.config.expires_at) => {
+                LinkCondition::Expired
+            }
+            LinkStatus::Active if exhausted => LinkCondition::Exhausted,
+            LinkStatus::Active if host.pause.is_some_and(|pause| pause.holds(now)) => {
+                LinkCondition::Paused
+            }
+            LinkStatus::Active => LinkCondition::Open,
+        }
+    }
+}
+
+/// What anybody who holds a token may see before signing in.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LinkPreview {
+    /// The host's handle.
+    pub host_name: OrgName,
+    /// What people are shown for the host.
+    pub host_display_name: Option<DisplayName>,
+    /// The link's label.
+    pub label: Option<Label>,
+    /// The role that joining users get.
+    pub role: Option<RoleName>,
+    /// Whether a claim will wait for review.
+    pub needs_review: bool,
+    /// What the joining side will be asked.
+    pub questions: Vec<String>,
+    /// When the link stops working.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it takes claims now.
+    pub condition: LinkCondition,
+}
+
+/// Shows what a token opens. Changes nothing and uses nothing up: every scanner opens every link.
+///
+/// A token that is dead shows nothing; a genuine and current one also shows that its link has
+/// expired or is exhausted, or that all links of the host rest.
+///
+/// # Errors
+///
+/// [`CommandError::InvalidToken`], the same for every reason.
+pub fn preview(
+    records: &Records,
+    presented: &Presented,
+    env: &Env<'_>,
+) -> Result<LinkPreview, CommandError> {
+    let problem = match open(records, presented, env) {
+        Ok(_) => None,
+        Err(problem @ (TokenProblem::Expired | TokenProblem::Paused)) => Some(problem),
+        Err(problem) => return Err(crate::error::TokenRefusal::hidden(problem).into()),
+    };
+    let unknown = || CommandError::from(crate::error::TokenRefusal::hidden(TokenProblem::Unknown));
+    let token = records.token(presented.selector).ok_or_else(unknown)?;
+    let host = records.organization(&token.host).ok_or_else(unknown)?;
+    let link = records.link(&token.host, token.link).ok_or_else(unknown)?;
+    let creator = creator(records, link, env);
+    if problem.is_none() && !creator_stands(creator.as_ref(), &host.settings, env) {
+        return Err(crate::error::TokenRefusal::hidden(TokenProblem::CreatorNotStanding).into());
+    }
+    Ok(LinkPreview {
+        host_name: host.name.clone(),
+        host_display_name: host.display_name.clone(),
+        label: link.config.label.clone(),
+        role: link.config.preset.role.clone(),
+        needs_review: !crate::member::decide::link_wants_auto(host, link, creator.as_ref(), env),
+        questions: link.config.questions.clone(),
+        expires_at: link.config.expires_at,
+        condition: link.condition(records.link_tally(&host.id, link.id), host, env.now),
+    })
+}

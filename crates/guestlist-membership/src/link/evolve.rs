@@ -1,0 +1,133 @@
+//! How a link's events change its records. No rule is here.
+
+use guestlist_token::Selector;
+use guestlist_types::{LinkId, OrgId};
+
+use super::event::{LinkEvent, TokenEnd};
+use super::state::{Generation, Link, LinkStatus, TokenRecord};
+use crate::event::Stamp;
+use crate::organization::evolve::update as update_organization;
+use crate::record::{Records, Row, RowKey};
+
+pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: &LinkEvent) {
+    match event {
+        LinkEvent::Created(link) => {
+            if let Some(selector) = link.token {
+                issue(records, host, stamp, link.id, link.generation, selector);
+            }
+            if link.config.max_uses.is_some() {
+                records.put(RowKey::LinkTally(host.clone(), link.id), Row::Tally(0));
+            }
+            records.put(RowKey::Link(host.clone(), link.id), Row::Link(link.clone()));
+        }
+        LinkEvent::MadeDefault { link } => {
+            update_organization(records, host, stamp, |organization| {
+                organization.default_link = Some(*link);
+            });
+        }
+        LinkEvent::Refreshed {
+            link,
+            generation,
+            selector,
+            ended,
+        } => {
+            end(records, ended);
+            issue(records, host, stamp, *link, *generation, *selector);
+            update(records, host, stamp, *link, |link| {
+                link.generation = *generation;
+                link.token = Some(*selector);
+                link.overlapping = ended
+                    .iter()
+                    .filter(|end| end.at.is_after(stamp.at))
+                    .map(|end| end.selector)
+                    .collect();
+            });
+        }
+        LinkEvent::Disabled { link, ended } => {
+            end(records, ended);
+            update(records, host, stamp, *link, |link| {
+                link.status = LinkStatus::Disabled;
+                link.token = None;
+                link.overlapping.clear();
+            });
+        }
+        LinkEvent::Enabled {
+            link,
+            generation,
+            selector,
+        } => {
+            issue(records, host, stamp, *link, *generation, *selector);
+            update(records, host, stamp, *link, |link| {
+                link.status = LinkStatus::Active;
+                link.generation = *generation;
+                link.token = Some(*selector);
+            });
+        }
+        LinkEvent::Edited { link, config, uses } => {
+            update(records, host, stamp, *link, |link| {
+                link.config = (**config).clone()
+            });
+            let key = RowKey::LinkTally(host.clone(), *link);
+            match uses {
+                Some(uses) => records.put(key, Row::Tally(*uses)),
+                None => records.delete(key),
+            }
+        }
+        LinkEvent::Deleted { link, ended } => {
+            end(records, ended);
+            update(records, host, stamp, *link, |link| {
+                link.token = None;
+                link.overlapping.clear();
+                link.deleted_at = Some(stamp.at);
+            });
+        }
+        LinkEvent::Exhausted { .. } => {}
+    }
+}
+
+fn update(
+    records: &mut Records,
+    host: &OrgId,
+    stamp: &Stamp,
+    id: LinkId,
+    change: impl FnOnce(&mut Link),
+) {
+    if let Some(link) = records.link(host, id) {
+        let mut link = link.clone();
+        change(&mut link);
+        link.updated_at = stamp.at;
+        records.put(RowKey::Link(host.clone(), id), Row::Link(Box::new(link)));
+    }
+}
+
+fn issue(
+    records: &mut Records,
+    host: &OrgId,
+    stamp: &Stamp,
+    link: LinkId,
+    generation: Generation,
+    selector: Selector,
+) {
+    let token = TokenRecord {
+        selector,
+        host: host.clone(),
+        link,
+        generation,
+        issued_at: stamp.at,
+        valid_until: None,
+        tag: None,
+    };
+    records.put(RowKey::Token(selector), Row::Token(token));
+}
+
+fn end(records: &mut Records, ended: &[TokenEnd]) {
+    for end in ended {
+        if let Some(token) = records.token(end.selector) {
+            let token = TokenRecord {
+                valid_until: Some(end.at),
+                ..token.clone()
+            };
+            records.put(RowKey::Token(end.selector), Row::Token(token));
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The rules about an organization itself.
+
+use guestlist_access::{AccessEvent, Capability};
+use guestlist_types::{Member, OrgId};
+
+use super::command::OrganizationCommand;
+use super::event::OrganizationEvent;
+use super::state::{OrgStatus, Organization};
+use crate::actor::Actor;
+use crate::command::Env;
+use crate::error::CommandError;
+use crate::event::Event;
+use crate::link::{LinkConfig, Preset};
+use crate::member::{Door, MemberEvent, Opening, Profile, Seat};
+use crate::metadata::Metadata;
+use crate::record::Records;
+use crate::standing::InOrg;
+
+/// The organization that a command is about, if it may act: deleted ones never do again.
+pub(crate) fn existing<'a>(
+    records: &'a Records,
+    host: &OrgId,
+) -> Result<&'a Organization, CommandError> {
+    let organization = records.organization(host).ok_or(CommandError::NotFound {
+        what: "organization",
+    })?;
+    match organization.status {
+        OrgStatus::Active | OrgStatus::Suspended => Ok(organization),
+        OrgStatus::Deleted => Err(CommandError::OrganizationNotActive {
+            status: organization.status.as_str(),
+        }),
+    }
+}
+
+/// The organization, if its doors are open: "a suspended or deleted host refuses every door,
+/// approve and resend" (spec 2).
+pub(crate) fn active<'a>(
+    records: &'a Records,
+    host: &OrgId,
+) -> Result<&'a Organization, CommandError> {
+    let organization = existing(records, host)?;
+    match organization.status {
+        OrgStatus::Active => Ok(organization),
+        OrgStatus::Suspended | OrgStatus::Deleted => Err(CommandError::OrganizationNotActive {
+            status: organization.status.as_str(),
+        }),
+    }
+}
+
+pub(crate) fn decide(
+    records: &Records,
+    host: &OrgId,
+    actor: &Actor,
+    command: &OrganizationCommand,
+    env: &Env<'_>,
+) -> Result<Vec<Event>, CommandError> {
+    if let OrganizationCommand::ReserveName { name } = command {
+        return reserve_name(records, host, actor, name);
+    }
+    if let OrganizationCommand::Register { .. } = command {
+        return register(records, host, actor, command, env);
+    }
+    let organization = existing(records, host)?;
+    let standing = InOrg::actor(records, actor, host, env);
+    let settings_manager = || standing.need(Capability::SettingsManage, "organization", env);
+    let event = match command {
+        OrganizationCommand::ReserveName { .. } | OrganizationCommand::Register { .. } => None,
+        OrganizationCommand::Rename { name } => {
+            settings_manager()?;
+            needs_name(records, host, name)?;
+            (organization.name != *name).then(|| OrganizationEvent::Renamed { name: name.clone() })
+        }
+        OrganizationCommand::SetDisplayName { display_name } => {
+            settings_manager()?;
+            (organization.display_name != *display_name).then(|| {
+                OrganizationEvent::DisplayNameChanged {
+                    display_name: display_name.clone(),
+                }
+            })
+        }
+        OrganizationCommand::Suspend => {
+            system_only(actor)?;
+            (organization.status == OrgStatus::Active).then_some(OrganizationEvent::Suspended)
+        }
+        OrganizationCommand::Resume => {
+            system_only(actor)?;
+            (organization.status == OrgStatus::Suspended).then_some(OrganizationEvent::Resumed)
+        }
+        OrganizationCommand::Delete => {
+            settings_manager()?;
+            standing.need_rank(env.roles.owner(), env)?;
+            Some(OrganizationEvent::Deleted)
+        }
+        OrganizationCommand::ChangeSettings { settings } => {
+            settings_manager()?;
+            // Checks the defaults as a new link would; the ceiling is checked with each link,
+            // because it is its creator who gives.
+            settings
+                .link_defaults
+                .over(LinkConfig::default(), &settings.clone(), env)?;
+            let seats_taken = match settings.seats {
+                Some(seats) => {
+                    let count = records
+                        .seat_count(host)
+                        .ok_or(CommandError::FactMissing { fact: "seat count" })?;
+                    let pending = if seats.count_pending {
+                        count.pending
+                    } else {
+                        0
+                    };
+                    Some(count.approved + pending)
+                }
+                None => None,
+            };
+            (organization.settings != **settings).then(|| OrganizationEvent::SettingsChanged {
+                settings: settings.clone(),
+                seats_taken,
+            })
+        }
+        OrganizationCommand::PauseLinks { until } => {
+            standing.need(Capability::LinksManage, "organization", env)?;
+            if !until.holds(env.now) {
+                return Err(CommandError::InThePast);
+            }
+            (organization.pause != Some(*until))
+                .then_some(OrganizationEvent::LinksPaused { until: *until })
+        }
+        OrganizationCommand::ResumeLinks => {
+            standing.need(Capability::LinksManage, "organization", env)?;
+            organization
+                .pause
+                .is_some()
+                .then_some(OrganizationEvent::LinksResumed)
+        }
+    };
+    Ok(event.map(Event::Organization).into_iter().collect())
+}
+
+fn system_only(actor: &Actor) -> Result<(), CommandError> {
+    if actor.is_system() {
+        Ok(())
+    } else {
+        Err(CommandError::SystemOnly)
+    }
+}
+
+/// "The name is never given to another organization again after a rename or deletion" (spec 1):
+/// a name once taken stays with its organization, which may take it again.
+fn reserve_name(
+    records: &Records,
+    host: &OrgId,
+    actor: &Actor,
+    name: &guestlist_types::OrgName,
+) -> Result<Vec<Event>, CommandError> {
+    system_only(actor)?;
+    match records.name(name) {
+        Some(record) if record.organization == *host => Ok(Vec::new()),
+        Some(_) => Err(CommandError::NameTaken),
+        None => Ok(vec![Event::Organization(OrganizationEvent::NameReserved {
+            name: name.clone(),
+            organization: host.clone(),
+        })]),
+    }
+}
+
+fn needs_name(
+    records: &Records,
+    host: &OrgId,
+    name: &guestlist_types::OrgName,
+) -> Result<(), CommandError> {
+    match records.name(name) {
+        Some(record) if record.organization == *host => Ok(()),
+        Some(_) | None => Err(CommandError::NameTaken),
+    }
+}
+
+fn register(
+    records: &Records,
+    host: &OrgId,
+    actor: &Actor,
+    command: &OrganizationCommand,
+    env: &Env<'_>,
+) -> Result<Vec<Event>, CommandError> {
+    let OrganizationCommand::Register {
+        name,
+        display_name,
+        founder,
+        founder_grant,
+        settings,
+    } = command
+    else {
+        return Ok(Vec::new());
+    };
+    system_only(actor)?;
+    if let Some(known) = records.organization(host) {
+        return if known.name == *name && known.status != OrgStatus::Deleted {
+            Ok(Vec::new())
+        } else {
+            Err(CommandError::AlreadyRegistered)
+        };
+    }
+    needs_name(records, host, name)?;
+    settings
+        .link_defaults
+        .over(LinkConfig::default(), settings, env)?;
+    let organization = Organization {
+        id: host.clone(),
+        name: name.clone(),
+        display_name: display_name.clone(),
+        status: OrgStatus::Active,
+        settings: (**settings).clone(),
+        pause: None,
+        default_link: None,
+        created_at: env.now,
+        updated_at: env.now,
+    };
+    let seat = if settings.seats.is_some() {
+        Seat::Taken
+    } else {
+        Seat::Kept
+    };
+    let mut events = vec![Event::Organization(OrganizationEvent::Registered(
+        Box::new(organization),
+    ))];
+    if let Some(user) = founder {
+        let opening = Opening {
+            member: Member::User(user.clone()),
+            door: Door::Founded,
+            profile: Profile::default(),
+            gift: Preset {
+                role: Some(env.roles.owner().clone()),
+                ..Preset::default()
+            },
+            expires_at: None,
+            ttl: None,
+            answers: Vec::new(),
+            metadata: Metadata::EMPTY,
+            link_use: None,
+            seat,
+        };
+        events.push(Event::Member(MemberEvent::Joined {
+            opening: Box::new(opening),
+            proxy: None,
+        }));
+        events.push(Event::Organization(OrganizationEvent::OwnerAdded {
+            user: user.clone(),
+        }));
+        // Access is by grants only, so somebody has to hold the first one.
+        if let Some(grant) = founder_grant {
+            events.push(Event::Access(AccessEvent::GrantMade((**grant).clone())));
+        }
+    }
+    Ok(events)
+}

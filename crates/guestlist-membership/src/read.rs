@@ -1,0 +1,125 @@
+//! Who may read what. Reads are authorized like commands are.
+
+use guestlist_access::{Capability, Principal};
+use guestlist_types::{Member, OrgId};
+
+use crate::actor::Actor;
+use crate::command::{Env, Stated};
+use crate::error::CommandError;
+use crate::organization::OrgStatus;
+use crate::record::Records;
+use crate::standing::InOrg;
+
+/// What somebody wants to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a new reading must be placed in the rule"
+)]
+pub enum Reading<'a> {
+    /// Links, with their configuration and uses.
+    Links,
+    /// Requests that wait for review.
+    Requests,
+    /// The members of the organization.
+    Members,
+    /// One membership.
+    Membership(&'a Member),
+    /// Which organizations a member has joined.
+    MembershipsOf(&'a Member),
+    /// Groups and who is in them.
+    Groups,
+    /// Grants; `explain` and `who`.
+    Grants,
+    /// The audit trail.
+    Audit,
+    /// The organization's settings.
+    Settings,
+}
+
+/// Whether an actor may see something of an organization. "A plain member doesn't read the invite
+/// ledger, a member sees its own rows" (spec 6).
+///
+/// # Errors
+///
+/// [`CommandError::NotFound`] for outsiders, [`CommandError::NotAllowed`] for members.
+pub fn may_read(
+    records: &Records,
+    host: &OrgId,
+    actor: &Actor,
+    reading: &Reading<'_>,
+    env: &Env<'_>,
+) -> Result<(), CommandError> {
+    let standing = InOrg::actor(records, actor, host, env);
+    if standing.is_system() {
+        return Ok(());
+    }
+    let any_of = |what, capabilities: &[Capability]| {
+        if capabilities
+            .iter()
+            .any(|capability| standing.can(*capability, env))
+        {
+            Ok(())
+        } else if standing.is_member() {
+            Err(CommandError::NotAllowed {
+                capability: capabilities[0],
+            })
+        } else {
+            Err(CommandError::NotFound { what })
+        }
+    };
+    match reading {
+        Reading::Links => any_of("link", &[Capability::LinksManage, Capability::LinksCreate]),
+        Reading::Requests => any_of("membership", &[Capability::RequestsReview]),
+        Reading::Members if standing.is_member() => Ok(()),
+        Reading::Members => Err(CommandError::NotFound {
+            what: "organization",
+        }),
+        Reading::Membership(member) => {
+            if is_own(actor, member) {
+                return Ok(());
+            }
+            any_of(
+                "membership",
+                &[Capability::RequestsReview, Capability::MembersRemove],
+            )
+        }
+        Reading::MembershipsOf(member) if is_own(actor, member) => Ok(()),
+        Reading::MembershipsOf(_) => Err(CommandError::NotTheMember),
+        Reading::Groups => any_of(
+            "group",
+            &[Capability::GroupsManage, Capability::GrantsManage],
+        ),
+        Reading::Grants => any_of("grant", &[Capability::GrantsManage]),
+        Reading::Audit | Reading::Settings => any_of("organization", &[Capability::SettingsManage]),
+    }
+}
+
+fn is_own(actor: &Actor, member: &Member) -> bool {
+    match member {
+        Member::User(user) => actor.user_id() == Some(user),
+        Member::Org(org) => actor.organization() == Some(org),
+    }
+}
+
+/// What an actor holds in an organization that it acts in itself; `None` if the organization is
+/// not active or the actor does not belong to it. Proxy users are found by their membership.
+#[must_use]
+pub fn principal_in(
+    records: &Records,
+    org: &OrgId,
+    actor: &Actor,
+    env: &Env<'_>,
+) -> Option<Principal> {
+    let organization = records.organization(org)?;
+    if organization.status != OrgStatus::Active {
+        return None;
+    }
+    let standing = match actor.user_id() {
+        Some(user) if actor.organization() != Some(org) => {
+            InOrg::user(records, user, org, &Stated::NOBODY, env)
+        }
+        _ => InOrg::actor(records, actor, org, env),
+    };
+    standing.is_member().then(|| standing.principal().clone())
+}

@@ -1,0 +1,462 @@
+//! Scopes: which facts a command needs to see.
+//!
+//! A scope names rows directly (the membership of a member) or through others (the link that a
+//! token belongs to). [`Scope::missing`] tells which rows can be named by now, so every store
+//! loads the same way: ask, read those rows, hand them in, ask again, until nothing is missing.
+
+use guestlist_access::AccessCommand;
+use guestlist_access::Grantee;
+use guestlist_token::Selector;
+use guestlist_types::{LinkId, Member, OrgId, OrgName};
+
+use crate::actor::Actor;
+use crate::command::Command;
+use crate::link::{Link, LinkCommand};
+use crate::member::MemberCommand;
+use crate::organization::OrganizationCommand;
+use crate::record::{Records, RowKey};
+
+/// Which facts a command or a question needs, all read at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// How the organization is found.
+    pub root: Root,
+    /// The facts.
+    pub facts: Vec<Fact>,
+}
+
+/// How the organization that a command is about is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "every store must place a new root")]
+pub enum Root {
+    /// It is known.
+    Organization(OrgId),
+    /// It is the host of this token.
+    Token(Selector),
+    /// It holds this name.
+    Name(OrgName),
+}
+
+/// Names a link directly or through another row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "every store must place a new reference"
+)]
+pub enum LinkRef {
+    /// This link.
+    Id(LinkId),
+    /// The link of the token that the scope is rooted in.
+    OfToken,
+    /// The link that this member's current episode came through.
+    OfMembership(Member),
+    /// The organization's persistent link.
+    Default,
+}
+
+/// One fact about the organization of the scope, unless it says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "every store must place a new fact")]
+pub enum Fact {
+    /// Who holds a name.
+    Name(OrgName),
+    /// The organization.
+    Organization,
+    /// Another organization.
+    OrganizationOf(OrgId),
+    /// Its owners.
+    Owners,
+    /// Its taken seats, if they are counted.
+    Seats,
+    /// Its memberships, counted now.
+    SeatCount,
+    /// A link.
+    Link(LinkRef),
+    /// The tokens that a link names.
+    Tokens(LinkRef),
+    /// A link's uses, if they are counted.
+    Tally(LinkRef),
+    /// A member's use of a link.
+    Use(LinkRef, Member),
+    /// A link's uses, counted now.
+    UseCount(LinkRef),
+    /// The membership of a link's creator.
+    Creator(LinkRef),
+    /// A membership.
+    Membership(Member),
+    /// A membership in another organization.
+    MembershipIn(OrgId, Member),
+    /// Who of a member organization may act here.
+    Acting(OrgId),
+    /// Who of the organization may act in another one.
+    ActingIn(OrgId),
+    /// The head of another organization's access rules, and those rules.
+    BookOf(OrgId),
+    /// The head of the access rules, and the access rules.
+    Book,
+    /// The same, if the link gives groups or grants.
+    BookForLink(LinkRef),
+}
+
+/// What is known of the rows of a scope while it is loaded.
+pub trait Loaded {
+    /// Whether this row has been looked for, found or not.
+    fn knows(&self, key: &RowKey) -> bool;
+    /// The rows found so far.
+    fn records(&self) -> &Records;
+}
+
+impl Scope {
+    /// A scope rooted in an organization.
+    #[must_use]
+    pub const fn of(host: OrgId, facts: Vec<Fact>) -> Self {
+        Self {
+            root: Root::Organization(host),
+            facts,
+        }
+    }
+
+    /// The organization of this scope, as far as it can be told from the rows loaded so far.
+    #[must_use]
+    pub fn host(&self, records: &Records) -> Option<OrgId> {
+        match &self.root {
+            Root::Organization(host) => Some(host.clone()),
+            Root::Token(selector) => records.token(*selector).map(|token| token.host.clone()),
+            Root::Name(name) => records.name(name).map(|row| row.organization.clone()),
+        }
+    }
+
+    /// The rows that this scope needs, can be named by now and have not been looked for.
+    #[must_use]
+    pub fn missing(&self, loaded: &impl Loaded) -> Vec<RowKey> {
+        let records = loaded.records();
+        let mut keys = Vec::new();
+        let mut want = |key: RowKey| {
+            if !loaded.knows(&key) && !keys.contains(&key) {
+                keys.push(key);
+            }
+        };
+        match &self.root {
+            Root::Organization(_) => {}
+            Root::Token(selector) => want(RowKey::Token(*selector)),
+            Root::Name(name) => want(RowKey::Name(name.clone())),
+        }
+        if let Some(host) = self.host(records) {
+            for fact in &self.facts {
+                self.keys_of(fact, &host, records, &mut want);
+            }
+        }
+        keys
+    }
+
+    /// The organizations whose access rules this scope needs, as far as it can be told by now.
+    #[must_use]
+    pub fn books(&self, records: &Records) -> Vec<OrgId> {
+        let Some(host) = self.host(records) else {
+            return Vec::new();
+        };
+        let mut books = Vec::new();
+        for fact in &self.facts {
+            let book = match fact {
+                Fact::Book => Some(host.clone()),
+                Fact::BookOf(org) => Some(org.clone()),
+                Fact::BookForLink(link) => self
+                    .link(link, &host, records)
+                    .filter(|link| link.config.preset.reaches_keys())
+                    .map(|_| host.clone()),
+                _ => None,
+            };
+            books.extend(book.filter(|book| !books.contains(book)));
+        }
+        books
+    }
+
+    fn link_id(&self, link: &LinkRef, host: &OrgId, records: &Records) -> Option<LinkId> {
+        match link {
+            LinkRef::Id(id) => Some(*id),
+            LinkRef::OfToken => match &self.root {
+                Root::Token(selector) => records.token(*selector).map(|token| token.link),
+                Root::Organization(_) | Root::Name(_) => None,
+            },
+            LinkRef::OfMembership(member) => records
+                .membership(host, member)
+                .and_then(|row| row.door.link()),
+            LinkRef::Default => records.organization(host).and_then(|row| row.default_link),
+        }
+    }
+
+    fn link<'a>(&self, link: &LinkRef, host: &OrgId, records: &'a Records) -> Option<&'a Link> {
+        records.link(host, self.link_id(link, host, records)?)
+    }
+
+    fn keys_of(&self, fact: &Fact, host: &OrgId, records: &Records, want: &mut impl FnMut(RowKey)) {
+        match fact {
+            Fact::Name(name) => want(RowKey::Name(name.clone())),
+            Fact::Organization => want(RowKey::Organization(host.clone())),
+            Fact::OrganizationOf(org) => want(RowKey::Organization(org.clone())),
+            Fact::Owners => want(RowKey::Owners(host.clone())),
+            Fact::Seats => {
+                let counted = records
+                    .organization(host)
+                    .is_some_and(|organization| organization.settings.seats.is_some());
+                if counted {
+                    want(RowKey::SeatTally(host.clone()));
+                }
+            }
+            Fact::SeatCount => want(RowKey::SeatCount(host.clone())),
+            Fact::Link(link) => {
+                if let Some(id) = self.link_id(link, host, records) {
+                    want(RowKey::Link(host.clone(), id));
+                }
+            }
+            Fact::Tokens(link) => {
+                if let Some(link) = self.link(link, host, records) {
+                    for selector in link.token.iter().chain(&link.overlapping) {
+                        want(RowKey::Token(*selector));
+                    }
+                }
+            }
+            Fact::Tally(link) => {
+                if let Some(link) = self.link(link, host, records)
+                    && link.config.max_uses.is_some()
+                {
+                    want(RowKey::LinkTally(host.clone(), link.id));
+                }
+            }
+            Fact::Use(link, member) => {
+                if let Some(id) = self.link_id(link, host, records) {
+                    want(RowKey::LinkUse(host.clone(), id, member.clone()));
+                }
+            }
+            Fact::UseCount(link) => {
+                if let Some(id) = self.link_id(link, host, records) {
+                    want(RowKey::UseCount(host.clone(), id));
+                }
+            }
+            Fact::Creator(link) => {
+                let creator = self
+                    .link(link, host, records)
+                    .and_then(|link| link.creator.clone());
+                if let Some(user) = creator {
+                    want(RowKey::Membership(host.clone(), Member::User(user)));
+                }
+            }
+            Fact::Membership(member) => want(RowKey::Membership(host.clone(), member.clone())),
+            Fact::MembershipIn(org, member) => {
+                want(RowKey::Membership(org.clone(), member.clone()));
+            }
+            Fact::Acting(member) => want(RowKey::Acting(member.clone(), host.clone())),
+            Fact::ActingIn(other) => want(RowKey::Acting(host.clone(), other.clone())),
+            Fact::Book => want(RowKey::AccessHead(host.clone())),
+            Fact::BookOf(org) => want(RowKey::AccessHead(org.clone())),
+            Fact::BookForLink(link) => {
+                if self
+                    .link(link, host, records)
+                    .is_some_and(|link| link.config.preset.reaches_keys())
+                {
+                    want(RowKey::AccessHead(host.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl Command {
+    /// The facts that this command is decided on, when `actor` performs it on `host`.
+    ///
+    /// A claim finds its host through its token, whatever `host` says.
+    #[must_use]
+    pub fn scope(&self, host: &OrgId, actor: &Actor) -> Scope {
+        let mut facts = vec![Fact::Organization];
+        let standing = |facts: &mut Vec<Fact>| {
+            facts.extend(actor.as_member().map(Fact::Membership));
+        };
+        let mut root = Root::Organization(host.clone());
+        match self {
+            Self::Organization(command) => match command {
+                OrganizationCommand::ReserveName { name } => {
+                    return Scope {
+                        root,
+                        facts: vec![Fact::Name(name.clone())],
+                    };
+                }
+                OrganizationCommand::Register { name, founder, .. } => {
+                    facts.extend([Fact::Name(name.clone()), Fact::Owners, Fact::Book]);
+                    facts.extend(
+                        founder
+                            .clone()
+                            .map(|user| Fact::Membership(Member::User(user))),
+                    );
+                }
+                OrganizationCommand::ChangeSettings { .. } => {
+                    standing(&mut facts);
+                    facts.push(Fact::SeatCount);
+                }
+                OrganizationCommand::Rename { name } => {
+                    standing(&mut facts);
+                    facts.push(Fact::Name(name.clone()));
+                }
+                OrganizationCommand::SetDisplayName { .. }
+                | OrganizationCommand::Suspend
+                | OrganizationCommand::Resume
+                | OrganizationCommand::Delete
+                | OrganizationCommand::PauseLinks { .. }
+                | OrganizationCommand::ResumeLinks => standing(&mut facts),
+            },
+            Self::Link(command) => {
+                standing(&mut facts);
+                let link = LinkRef::Id(command.link());
+                match command {
+                    LinkCommand::Create {
+                        token, as_default, ..
+                    } => {
+                        facts.extend([Fact::Book, Fact::Link(link)]);
+                        if *as_default {
+                            facts.push(Fact::Link(LinkRef::Default));
+                        }
+                    }
+                    LinkCommand::Refresh { .. }
+                    | LinkCommand::Enable { .. }
+                    | LinkCommand::Disable { .. }
+                    | LinkCommand::Delete { .. } => {
+                        facts.extend([
+                            Fact::Link(link.clone()),
+                            Fact::Tokens(link.clone()),
+                            Fact::Creator(link.clone()),
+                            Fact::BookForLink(link),
+                        ]);
+                    }
+                    LinkCommand::Edit { .. } => {
+                        facts.extend([
+                            Fact::Link(link.clone()),
+                            Fact::Creator(link.clone()),
+                            Fact::UseCount(link.clone()),
+                            Fact::Tally(link),
+                            Fact::Book,
+                        ]);
+                    }
+                }
+            }
+            Self::Member(command) => match command {
+                MemberCommand::Claim { token, member, .. } => {
+                    root = Root::Token(token.selector);
+                    let link = LinkRef::OfToken;
+                    facts.extend([
+                        Fact::Link(link.clone()),
+                        Fact::Membership(member.clone()),
+                        Fact::Use(link.clone(), member.clone()),
+                        Fact::Tally(link.clone()),
+                        Fact::Seats,
+                        Fact::Creator(link.clone()),
+                        Fact::BookForLink(link),
+                        // An earlier request through another link gives its use back.
+                        Fact::Link(LinkRef::OfMembership(member.clone())),
+                        Fact::Use(LinkRef::OfMembership(member.clone()), member.clone()),
+                        Fact::Tally(LinkRef::OfMembership(member.clone())),
+                    ]);
+                    match member {
+                        Member::User(_) => facts.push(Fact::Owners),
+                        Member::Org(org) => {
+                            facts.push(Fact::OrganizationOf(org.clone()));
+                            facts.extend(
+                                actor
+                                    .as_member()
+                                    .map(|user| Fact::MembershipIn(org.clone(), user)),
+                            );
+                        }
+                    }
+                }
+                MemberCommand::Add { member, gift, .. } => {
+                    standing(&mut facts);
+                    facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
+                    facts.extend(door_of(member));
+                    if gift.reaches_keys() {
+                        facts.push(Fact::Book);
+                    }
+                    if let Member::Org(org) = member {
+                        facts.push(Fact::OrganizationOf(org.clone()));
+                    }
+                }
+                MemberCommand::Approve {
+                    member, changes, ..
+                } => {
+                    standing(&mut facts);
+                    facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
+                    facts.extend(door_of(member));
+                    facts.push(Fact::Creator(LinkRef::OfMembership(member.clone())));
+                    facts.push(
+                        if changes
+                            .gift
+                            .as_ref()
+                            .is_some_and(crate::link::Preset::reaches_keys)
+                            || changes.reinstate
+                        {
+                            Fact::Book
+                        } else {
+                            Fact::BookForLink(LinkRef::OfMembership(member.clone()))
+                        },
+                    );
+                }
+                MemberCommand::Reject { member, .. } | MemberCommand::Remove { member, .. } => {
+                    standing(&mut facts);
+                    facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
+                    facts.extend(door_of(member));
+                }
+                MemberCommand::Cancel { member } | MemberCommand::Leave { member } => {
+                    facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
+                    facts.extend(door_of(member));
+                    if let Member::Org(org) = member {
+                        facts.extend(
+                            actor
+                                .as_member()
+                                .map(|user| Fact::MembershipIn(org.clone(), user)),
+                        );
+                    }
+                }
+                MemberCommand::Expire { member } => {
+                    facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
+                    facts.extend(door_of(member));
+                }
+                MemberCommand::ChangeRole { member, .. } => {
+                    standing(&mut facts);
+                    facts.extend([Fact::Membership(member.clone()), Fact::Owners]);
+                }
+                MemberCommand::Block { member, .. }
+                | MemberCommand::Unblock { member }
+                | MemberCommand::LiftRemoval { member } => {
+                    standing(&mut facts);
+                    facts.push(Fact::Membership(member.clone()));
+                }
+                MemberCommand::RestrictActing { host, .. } => {
+                    standing(&mut facts);
+                    facts.push(Fact::ActingIn(host.clone()));
+                }
+            },
+            Self::Access(command) => {
+                standing(&mut facts);
+                facts.push(Fact::Book);
+                let target = match command {
+                    AccessCommand::AddToGroup { member, .. }
+                    | AccessCommand::RemoveFromGroup { member, .. }
+                    | AccessCommand::Grant {
+                        to: Grantee::Member(member),
+                        ..
+                    } => Some(member),
+                    _ => None,
+                };
+                facts.extend(target.cloned().map(Fact::Membership));
+            }
+        }
+        Scope { root, facts }
+    }
+}
+
+/// The link that a member's current episode came through, with the member's use of it.
+fn door_of(member: &Member) -> [Fact; 3] {
+    let link = || LinkRef::OfMembership(member.clone());
+    [
+        Fact::Link(link()),
+        Fact::Use(link(), member.clone()),
+        Fact::Tally(link()),
+    ]
+}

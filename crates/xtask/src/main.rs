@@ -1,0 +1,222 @@
+//! The project's own commands, run as `cargo xtask <command>`.
+//!
+//! `cargo xtask test` runs every check of the project in order and stops at the first failure.
+//! Everything a continuous integration run does is in here, so that anybody can run the same.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool prints"
+)]
+
+mod steps;
+
+use std::{
+    path::Path,
+    process::ExitCode,
+    slice,
+    time::{Duration, Instant},
+};
+
+use steps::{Outcome, STEPS, Step};
+
+const USAGE: &str = "\
+usage: cargo xtask test [--only STEP] [--list]
+
+  test          run every step in order, stop at the first failure
+  --only STEP   run this one step
+  --list        print the steps and what they run, run nothing";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match parse(&args) {
+        Ok(Request::Help) => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Ok(Request::List) => {
+            for step in STEPS {
+                println!("{:<11} {}", step.name, step.runs);
+            }
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Test(steps)) => test(steps),
+        Err(message) => {
+            eprintln!("xtask: {message}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Request {
+    Help,
+    List,
+    Test(&'static [Step]),
+}
+
+fn parse(args: &[String]) -> Result<Request, String> {
+    let mut args = args.iter().map(String::as_str);
+    match args.next() {
+        Some("test") => {}
+        Some("help" | "--help" | "-h") => return Ok(Request::Help),
+        Some(other) => return Err(format!("unknown command `{other}`")),
+        None => return Err("a command is missing".to_owned()),
+    }
+    let mut list = false;
+    let mut only = None;
+    while let Some(arg) = args.next() {
+        match arg {
+            "--help" | "-h" => return Ok(Request::Help),
+            "--list" => list = true,
+            "--only" if only.is_some() => return Err("`--only` is given twice".to_owned()),
+            "--only" => only = Some(step(args.next().ok_or("`--only` needs a step")?)?),
+            other => return Err(format!("unknown argument `{other}`")),
+        }
+    }
+    Ok(match (list, only) {
+        (true, _) => Request::List,
+        (false, Some(step)) => Request::Test(slice::from_ref(step)),
+        (false, None) => Request::Test(STEPS),
+    })
+}
+
+fn step(name: &str) -> Result<&'static Step, String> {
+    STEPS.iter().find(|step| step.name == name).ok_or_else(|| {
+        let names: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+        format!("unknown step `{name}`, there are: {}", names.join(", "))
+    })
+}
+
+fn test(steps: &[Step]) -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("xtask lives two directories below the root");
+    let start = now();
+    let mut passed = 0;
+    let mut left_out = Vec::new();
+    for step in steps {
+        println!("== {}", step.name);
+        let began = now();
+        let outcome = (step.run)(root);
+        let seconds = began.elapsed().as_secs_f64();
+        match outcome {
+            Ok(Outcome::Passed) => {
+                passed += 1;
+                println!("== {}: passed in {seconds:.1} s\n", step.name);
+            }
+            Ok(Outcome::LeftOut(why)) => {
+                println!("{why}\n");
+                left_out.push(step.name);
+            }
+            Err(why) => {
+                eprintln!(
+                    "xtask test: step `{name}` failed after {seconds:.1} s: {why}\n\
+                     xtask test: to run it alone: cargo xtask test --only {name}",
+                    name = step.name
+                );
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    if !left_out.is_empty() {
+        println!("xtask test: left out: {}", left_out.join(", "));
+    }
+    println!("{}", summary(passed, start.elapsed()));
+    ExitCode::SUCCESS
+}
+
+fn summary(passed: usize, took: Duration) -> String {
+    format!(
+        "xtask test: all {passed} steps passed in {} s",
+        took.as_secs()
+    )
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a step took is for the reader, nothing is decided by it"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Request, String> {
+        parse(
+            &line
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    fn steps(line: &str) -> Vec<&'static str> {
+        match parsed(line) {
+            Ok(Request::Test(steps)) => steps.iter().map(|step| step.name).collect(),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn test_alone_means_every_step_in_order() {
+        let order = [
+            "fmt",
+            "clippy",
+            "doc",
+            "test",
+            "quickstart",
+            "features",
+            "fuzz",
+            "deny",
+        ];
+        assert_eq!(steps("test"), order);
+    }
+
+    #[test]
+    fn only_picks_each_step_by_its_name() {
+        for step in STEPS {
+            assert_eq!(steps(&format!("test --only {}", step.name)), [step.name]);
+        }
+    }
+
+    #[test]
+    fn list_and_help_run_nothing() {
+        for line in [
+            "test --list",
+            "test --only fmt --list",
+            "test --list --only fmt",
+        ] {
+            assert!(matches!(parsed(line), Ok(Request::List)), "{line}");
+        }
+        for line in ["help", "--help", "-h", "test --help", "test --list -h"] {
+            assert!(matches!(parsed(line), Ok(Request::Help)), "{line}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for line in [
+            "",
+            "tests",
+            "test fmt",
+            "test --only",
+            "test --only=fmt",
+            "test --only nothing",
+            "test --only fmt --only doc",
+            "test --frobnicate",
+        ] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_summary_is_pinned() {
+        let line = summary(8, Duration::from_millis(61_900));
+        assert_eq!(line, "xtask test: all 8 steps passed in 61 s");
+    }
+}

@@ -1,0 +1,302 @@
+//! The steps of `cargo xtask test`, in the order in which they run.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    io::{self, BufRead, BufReader},
+    path::Path,
+    process::{self, Command, ExitStatus, Stdio},
+};
+
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    /// What `--list` says that it runs.
+    pub(crate) runs: &'static str,
+    /// Takes the root of the workspace; an error says what went wrong.
+    pub(crate) run: fn(&Path) -> Result<Outcome, String>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Passed,
+    /// A tool that this step needs, and that no checkout can bring, isn't there.
+    LeftOut(&'static str),
+}
+
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        runs: "cargo fmt --all -- --check",
+        run: |root| Cargo::new(root, "fmt --all -- --check").run(),
+    },
+    Step {
+        name: "clippy",
+        runs: "cargo clippy --workspace --all-targets --all-features -- -D warnings",
+        run: |root| {
+            Cargo::new(root, "clippy --workspace --all-targets --all-features")
+                .args("-- -D warnings")
+                .run()
+        },
+    },
+    Step {
+        name: "doc",
+        runs: "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features",
+        run: |root| {
+            Cargo::new(root, "doc --workspace --no-deps --all-features")
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .run()
+        },
+    },
+    Step {
+        name: "test",
+        runs: "cargo test --workspace --all-features",
+        run: |root| Cargo::new(root, "test --workspace --all-features").run(),
+    },
+    Step {
+        name: "quickstart",
+        runs: "cargo run -p quickstart, twice on one database file, and its last line",
+        run: quickstart,
+    },
+    Step {
+        name: "features",
+        runs: "cargo check of each feature combination that somebody may pick",
+        run: features,
+    },
+    Step {
+        name: "fuzz",
+        runs: "cargo +nightly fuzz: every target built and run for some seconds",
+        run: fuzz,
+    },
+    Step {
+        name: "deny",
+        runs: "cargo deny check licenses bans sources",
+        run: deny,
+    },
+];
+
+/// Combinations that `--all-features` hides: package, and the features on top of none.
+const FEATURES: &[(&str, &[&str])] = &[("guestlist", &[]), ("guestlist", &["sqlite"])];
+
+const FUZZ_SECONDS: u32 = 5;
+
+fn quickstart(root: &Path) -> Result<Outcome, String> {
+    let dir = root.join(format!("target/xtask-quickstart-{}", process::id()));
+    fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    for round in ["on an empty database", "on the database of the first run"] {
+        println!("-- {round}");
+        let output = Cargo::new(root, "run -p quickstart -- --db")
+            .arg(dir.join("quickstart.db"))
+            .run_and_read()?;
+        let last = output.lines().last().unwrap_or_default();
+        if !is_quickstart_verdict(last) {
+            return Err(format!(
+                "{round}, the last line was `{last}` instead of \
+                 `quickstart: N steps, all as expected`"
+            ));
+        }
+    }
+    // Only after success: a failed run leaves its database to look at.
+    fs::remove_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    Ok(Outcome::Passed)
+}
+
+fn is_quickstart_verdict(line: &str) -> bool {
+    line.strip_prefix("quickstart: ")
+        .and_then(|rest| rest.strip_suffix(" steps, all as expected"))
+        .and_then(|steps| steps.parse::<u32>().ok())
+        .is_some_and(|steps| steps > 0)
+}
+
+fn features(root: &Path) -> Result<Outcome, String> {
+    for (package, features) in FEATURES {
+        let mut check = Cargo::new(root, "check --no-default-features -p").arg(package);
+        if !features.is_empty() {
+            check = check.args("--features").arg(features.join(","));
+        }
+        check.run()?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn fuzz(root: &Path) -> Result<Outcome, String> {
+    let targets = fuzz_targets(&root.join("fuzz/fuzz_targets"))?;
+    if !Cargo::new(root, "+nightly --version").succeeds() {
+        return Ok(Outcome::LeftOut(
+            "fuzz: no nightly toolchain, smoke run left out",
+        ));
+    }
+    let tools = root.join("target/xtask-tools");
+    let mut paths = vec![tools.join("bin")];
+    paths.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let path = env::join_paths(paths).map_err(|error| format!("PATH: {error}"))?;
+    let fuzz = |args| Cargo::new(root, "+nightly fuzz").args(args).path(&path);
+
+    if !fuzz("--version").succeeds() {
+        println!("fuzz: cargo-fuzz is not installed, building it into target/xtask-tools");
+        Cargo::new(root, "install --locked cargo-fuzz --root")
+            .arg(&tools)
+            .run()?;
+    }
+    fuzz("build --fuzz-dir fuzz").run()?;
+    for target in targets {
+        fuzz("run --fuzz-dir fuzz")
+            .arg(target)
+            .args(&format!(
+                "-- -max_total_time={FUZZ_SECONDS} -rss_limit_mb=2048"
+            ))
+            .run()?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn fuzz_targets(dir: &Path) -> Result<Vec<OsString>, String> {
+    let unreadable = |error| format!("{} can't be read: {error}", dir.display());
+    let mut targets = Vec::new();
+    for entry in fs::read_dir(dir).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if file.extension().is_some_and(|extension| extension == "rs") {
+            targets.extend(file.file_stem().map(OsString::from));
+        }
+    }
+    targets.sort();
+    if targets.is_empty() {
+        return Err(format!("there is no fuzz target in {}", dir.display()));
+    }
+    Ok(targets)
+}
+
+fn deny(root: &Path) -> Result<Outcome, String> {
+    if !Cargo::new(root, "deny --version").succeeds() {
+        return Ok(Outcome::LeftOut(
+            "deny: cargo-deny is not installed; it would check licences, bans and sources",
+        ));
+    }
+    Cargo::new(root, "deny check licenses bans sources").run()
+}
+
+/// One call of cargo, which prints itself before it runs.
+struct Cargo {
+    command: Command,
+    shown: String,
+}
+
+impl Cargo {
+    fn new(root: &Path, args: &str) -> Self {
+        let mut command = Command::new("cargo");
+        command.current_dir(root).stdin(Stdio::null());
+        // A probe for a toolchain must not download one.
+        command.env("RUSTUP_AUTO_INSTALL", "0");
+        // What `cargo run` set for this program is not meant for the next cargo: `CARGO` would
+        // override `+nightly`, the rest makes build scripts run again.
+        for (key, _) in env::vars_os() {
+            let name = key.to_string_lossy();
+            if name == "CARGO"
+                || name.starts_with("CARGO_PKG_")
+                || name.starts_with("CARGO_MANIFEST_")
+            {
+                command.env_remove(&key);
+            }
+        }
+        let shown = "cargo".to_owned();
+        Self { command, shown }.args(args)
+    }
+
+    /// Adds arguments that hold no space.
+    fn args(self, args: &str) -> Self {
+        args.split_whitespace().fold(self, Self::arg)
+    }
+
+    fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        let arg = arg.into();
+        self.shown.push(' ');
+        self.shown.push_str(&arg.to_string_lossy());
+        self.command.arg(arg);
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.shown = format!("{name}='{value}' {}", self.shown);
+        self.command.env(name, value);
+        self
+    }
+
+    fn path(mut self, path: &OsString) -> Self {
+        self.command.env("PATH", path);
+        self
+    }
+
+    fn run(mut self) -> Result<Outcome, String> {
+        println!("$ {}", self.shown);
+        let status = self.command.status();
+        self.check(status)?;
+        Ok(Outcome::Passed)
+    }
+
+    /// Runs, passes standard output on and answers it too.
+    fn run_and_read(mut self) -> Result<String, String> {
+        println!("$ {}", self.shown);
+        let failed = |error| format!("`{}`: {error}", self.shown);
+        let mut child = self
+            .command
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let stdout = child.stdout.take().expect("standard output is piped");
+        let mut output = String::new();
+        for line in BufReader::new(stdout).lines() {
+            let line = line.map_err(failed)?;
+            println!("{line}");
+            output.push_str(&line);
+            output.push('\n');
+        }
+        let status = child.wait();
+        self.check(status)?;
+        Ok(output)
+    }
+
+    fn succeeds(mut self) -> bool {
+        self.command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    fn check(&self, status: io::Result<ExitStatus>) -> Result<(), String> {
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("`{}`: {status}", self.shown)),
+            Err(error) => Err(format!("`{}`: {error}", self.shown)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_agreed_last_line_of_the_quickstart_counts() {
+        assert!(is_quickstart_verdict(
+            "quickstart: 23 steps, all as expected"
+        ));
+        for line in [
+            "",
+            "quickstart: 0 steps, all as expected",
+            "quickstart: steps, all as expected",
+            "quickstart: 23 steps, 1 not as expected",
+            "23 steps, all as expected",
+        ] {
+            assert!(!is_quickstart_verdict(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_missing_directory_of_fuzz_targets_is_an_error() {
+        let dir = Path::new("no/such/fuzz_targets");
+        let error = fuzz_targets(dir).expect_err("there is no such directory");
+        assert!(error.starts_with("no/such/fuzz_targets can't be read: "));
+    }
+}

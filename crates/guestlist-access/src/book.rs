@@ -429,3 +429,236 @@ impl AccessBook {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{arb_change, arb_rows, book_of};
+
+    /// The rows as plain maps, kept without any index.
+    #[derive(Default)]
+    struct Model {
+        head: AccessHead,
+        groups: BTreeMap<GroupId, Group>,
+        members: BTreeSet<(GroupId, GroupMember)>,
+        grants: BTreeMap<GrantId, Grant>,
+    }
+
+    impl Model {
+        fn apply(&mut self, change: AccessChange) {
+            match change {
+                AccessChange::Head(head) => self.head = head,
+                AccessChange::PutGroup(group) => {
+                    self.groups.insert(group.id, group);
+                }
+                AccessChange::DeleteGroup(group) => {
+                    self.groups.remove(&group);
+                }
+                AccessChange::PutGroupMember { group, member } => {
+                    self.members.insert((group, member));
+                }
+                AccessChange::DeleteGroupMember { group, member } => {
+                    self.members.remove(&(group, member));
+                }
+                AccessChange::PutGrant(grant) => {
+                    self.grants.insert(grant.id, grant);
+                }
+                AccessChange::DeleteGrant(grant) => {
+                    self.grants.remove(&grant);
+                }
+            }
+        }
+
+        fn rows(&self) -> Vec<AccessChange> {
+            let members = self.members.iter().cloned();
+            core::iter::once(AccessChange::Head(self.head))
+                .chain(self.groups.values().cloned().map(AccessChange::PutGroup))
+                .chain(
+                    members.map(|(group, member)| AccessChange::PutGroupMember { group, member }),
+                )
+                .chain(self.grants.values().cloned().map(AccessChange::PutGrant))
+                .collect()
+        }
+    }
+
+    #[test]
+    fn the_stored_names_are_pinned() {
+        let group = GroupId::from_bytes([1; 16]);
+        let grant = GrantId::from_bytes([2; 16]);
+        let user = Member::User(UserId::parse("ada").unwrap());
+        let episode = Episode::new(1);
+        let (g, r) = (
+            "01010101-0101-0101-0101-010101010101",
+            "02020202-0202-0202-0202-020202020202",
+        );
+        for (change, json) in [
+            (
+                AccessChange::Head(AccessHead::default()),
+                r#"{"head":{"external_group":null,"sharing":"within-own"}}"#.to_owned(),
+            ),
+            (
+                AccessChange::PutGroup(Group {
+                    id: group,
+                    name: GroupName::parse("Design").unwrap(),
+                    internal: true,
+                    created_at: Timestamp::from_micros(0),
+                }),
+                format!(
+                    r#"{{"put-group":{{"id":"{g}","name":"Design","internal":true,"created_at":"1970-01-01T00:00:00.000000Z"}}}}"#
+                ),
+            ),
+            (
+                AccessChange::DeleteGroup(group),
+                format!(r#"{{"delete-group":"{g}"}}"#),
+            ),
+            (
+                AccessChange::PutGroupMember {
+                    group,
+                    member: GroupMember::Group(group),
+                },
+                format!(r#"{{"put-group-member":{{"group":"{g}","member":{{"group":"{g}"}}}}}}"#),
+            ),
+            (
+                AccessChange::DeleteGroupMember {
+                    group,
+                    member: GroupMember::Member {
+                        member: user.clone(),
+                        episode,
+                    },
+                },
+                format!(
+                    r#"{{"delete-group-member":{{"group":"{g}","member":{{"member":{{"member":{{"user":"ada"}},"episode":1}}}}}}}}"#
+                ),
+            ),
+            (
+                AccessChange::PutGrant(Grant {
+                    id: grant,
+                    giver: Giver::User(UserId::parse("ada").unwrap()),
+                    at: Timestamp::from_micros(0),
+                    expires_at: None,
+                    subject: Subject::Organization(Audience::InternalUsers),
+                    actions: ActionSet::of(&[crate::Action::Read]),
+                    pattern: Pattern::all(),
+                }),
+                format!(
+                    r#"{{"put-grant":{{"id":"{r}","giver":{{"user":"ada"}},"at":"1970-01-01T00:00:00.000000Z","expires_at":null,"subject":{{"organization":"internal-users"}},"actions":["read"],"pattern":"all"}}}}"#
+                ),
+            ),
+            (
+                AccessChange::DeleteGrant(grant),
+                format!(r#"{{"delete-grant":"{r}"}}"#),
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&change).unwrap(), json);
+        }
+        for (name, value) in [
+            ("within-own", serde_json::to_value(Sharing::WithinOwn)),
+            (
+                "within-namespace",
+                serde_json::to_value(Sharing::WithinNamespace),
+            ),
+            ("owners-only", serde_json::to_value(Sharing::OwnersOnly)),
+            ("everyone", serde_json::to_value(Audience::Everyone)),
+            (
+                "internal-users",
+                serde_json::to_value(Audience::InternalUsers),
+            ),
+            ("system", serde_json::to_value(Giver::System)),
+        ] {
+            assert_eq!(value.unwrap(), name);
+        }
+        let subject = Subject::Member {
+            member: user,
+            episode,
+        };
+        assert_eq!(
+            serde_json::to_string(&subject).unwrap(),
+            r#"{"member":{"member":{"user":"ada"},"episode":1}}"#
+        );
+    }
+
+    #[test]
+    fn episodes_are_counted() {
+        assert_eq!(Episode::NONE.next(), Episode::new(1));
+        assert_eq!(Episode::new(u32::MAX).next().get(), u32::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn incremental_is_rebuilt(changes in vec(arb_change(), 0..60)) {
+            let mut book = AccessBook::new();
+            let mut model = Model::default();
+            for change in changes {
+                book.apply(&change);
+                model.apply(change);
+            }
+            prop_assert_eq!(&book, &book_of(&model.rows()));
+            prop_assert_eq!(book.rows().collect::<Vec<_>>(), model.rows());
+        }
+
+        #[test]
+        fn applying_again_changes_nothing(
+            changes in vec(arb_change(), 0..20), change in arb_change(),
+        ) {
+            let mut once = book_of(&changes);
+            once.apply(&change);
+            let mut twice = once.clone();
+            twice.apply(&change);
+            prop_assert_eq!(once, twice);
+        }
+
+        #[test]
+        fn rows_make_the_same_book_in_any_order(
+            rows in arb_rows().prop_map(|rows| book_of(&rows).rows().collect::<Vec<_>>())
+                .prop_flat_map(|rows| (Just(rows.clone()), Just(rows).prop_shuffle())),
+        ) {
+            let (rows, shuffled) = rows;
+            prop_assert_eq!(book_of(&rows), book_of(&shuffled));
+        }
+
+        #[test]
+        fn stored_changes_come_back(change in arb_change()) {
+            let json = serde_json::to_string(&change).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<AccessChange>(&json).unwrap(), &change);
+            let bytes = postcard::to_allocvec(&change).unwrap();
+            prop_assert_eq!(&postcard::from_bytes::<AccessChange>(&bytes).unwrap(), &change);
+        }
+
+        #[test]
+        fn indexes_tell_what_the_rows_say(rows in arb_rows()) {
+            let book = book_of(&rows);
+            for grant in book.grants() {
+                let ids: Vec<GrantId> = match &grant.subject {
+                    Subject::Organization(audience) => {
+                        book.grants_to_audience(*audience).map(|g| g.id).collect()
+                    }
+                    Subject::Group(group) => book.grants_to_group(*group).map(|g| g.id).collect(),
+                    Subject::Member { member, episode } => book
+                        .grants_to_member(member)
+                        .filter(|(found, _)| found == episode)
+                        .map(|(_, g)| g.id)
+                        .collect(),
+                };
+                prop_assert_eq!(ids.iter().filter(|id| **id == grant.id).count(), 1);
+                prop_assert_eq!(book.grant(grant.id), Some(grant));
+            }
+            for group in book.groups() {
+                prop_assert_eq!(book.group_named(&group.name), Some(group));
+                for member in book.members_of(group.id) {
+                    let found = match member {
+                        GroupMember::Group(inner) => {
+                            book.outer_groups(*inner).any(|outer| outer == group.id)
+                        }
+                        GroupMember::Member { member, episode } => {
+                            book.groups_of(member).any(|row| row == (*episode, group.id))
+                        }
+                    };
+                    prop_assert!(found);
+                }
+            }
+        }
+    }
+}

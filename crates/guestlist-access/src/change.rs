@@ -72,7 +72,7 @@ pub enum AccessError {
         /// The id in question.
         group: GroupId,
     },
-    /// The id is another group's.
+    /// The id is another group's, or was one's.
     #[error("the id `{group}` belongs to another group")]
     GroupExists {
         /// The id in question.
@@ -204,6 +204,10 @@ pub fn decide_change(
                 } else {
                     Err(AccessError::GroupExists { group: *id })
                 };
+            }
+            // "A new group ... inherits nothing", also not what stored rows left behind.
+            if rules.has_left_rows(*id) {
+                return Err(AccessError::GroupExists { group: *id });
             }
             rules.name_is_free(name)?;
             Ok(vec![AccessEvent::GroupCreated(Group {
@@ -403,6 +407,13 @@ impl<'a> Rules<'a> {
             Some(_) => Err(AccessError::GroupNameTaken { name: name.clone() }),
             None => Ok(()),
         }
+    }
+
+    fn has_left_rows(&self, group: GroupId) -> bool {
+        self.book.head().external_group == Some(group)
+            || self.book.members_of(group).next().is_some()
+            || self.book.outer_groups(group).next().is_some()
+            || self.book.grants_to_group(group).next().is_some()
     }
 
     fn give_grant(
@@ -688,3 +699,6 @@ impl Ceiling {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,3 +110,83 @@ pub enum Grantee {
     /// One member.
     Member(Member),
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::action::Action;
+    use crate::testing::arb_command;
+
+    #[test]
+    fn names_are_pinned() {
+        let group = GroupId::from_bytes([1; 16]);
+        let member = Member::User(guestlist_types::UserId::parse("ada").unwrap());
+        let name = GroupName::parse("Design").unwrap();
+        let (outer, inner) = (group, group);
+        for (command, tag) in [
+            (
+                AccessCommand::CreateGroup {
+                    id: group,
+                    name: name.clone(),
+                    internal: false,
+                },
+                "create-group",
+            ),
+            (AccessCommand::RenameGroup { group, name }, "rename-group"),
+            (AccessCommand::DeleteGroup { group }, "delete-group"),
+            (
+                AccessCommand::MarkInternal {
+                    group,
+                    internal: true,
+                },
+                "mark-internal",
+            ),
+            (
+                AccessCommand::AddToGroup {
+                    group,
+                    member: member.clone(),
+                },
+                "add-to-group",
+            ),
+            (
+                AccessCommand::RemoveFromGroup { group, member },
+                "remove-from-group",
+            ),
+            (AccessCommand::NestGroup { outer, inner }, "nest-group"),
+            (AccessCommand::UnnestGroup { outer, inner }, "unnest-group"),
+            (AccessCommand::SetExternalGroup(None), "set-external-group"),
+            (AccessCommand::SetSharing(Sharing::WithinOwn), "set-sharing"),
+            (
+                AccessCommand::Grant {
+                    id: GrantId::from_bytes([2; 16]),
+                    to: Grantee::Organization(Audience::Everyone),
+                    actions: ActionSet::of(&[Action::Read]),
+                    pattern: Pattern::all(),
+                    expires_at: None,
+                },
+                "grant",
+            ),
+            (
+                AccessCommand::Revoke {
+                    grant: GrantId::from_bytes([2; 16]),
+                },
+                "revoke",
+            ),
+        ] {
+            let json = serde_json::to_string(&command).unwrap();
+            assert!(json.starts_with(&format!("{{\"{tag}\":")), "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn stored_commands_come_back(command in arb_command()) {
+            let json = serde_json::to_string(&command).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<AccessCommand>(&json).unwrap(), &command);
+            let bytes = postcard::to_allocvec(&command).unwrap();
+            prop_assert_eq!(&postcard::from_bytes::<AccessCommand>(&bytes).unwrap(), &command);
+        }
+    }
+}

@@ -196,3 +196,164 @@ fn is_column(text: &str) -> bool {
     };
     text.len() <= 127 && text.split('.').count() <= 2 && text.split('.').all(is_identifier)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{arb_pattern, universe};
+
+    fn coverage(texts: &[&str]) -> Coverage {
+        texts.iter().map(|t| Pattern::parse(t).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_included_is_left_out() {
+        for (given, kept) in [
+            (&["a/b", "a/", "a/c/", "a/"][..], &["a/"][..]),
+            (
+                &["a", "a/", "ab", "a-", "a0"],
+                &["a", "a-", "a/", "a0", "ab"],
+            ),
+            (&["a/b/", "a/b", "a/bc"], &["a/b", "a/b/", "a/bc"]),
+            (&[], &[]),
+        ] {
+            let expected: Vec<Pattern> = kept.iter().map(|t| Pattern::parse(t).unwrap()).collect();
+            assert_eq!(coverage(given).as_patterns(), expected, "{given:?}");
+        }
+        let everything: Coverage = [Pattern::parse("a/").unwrap(), Pattern::all()]
+            .into_iter()
+            .collect();
+        assert_eq!(everything.as_patterns(), [Pattern::all()]);
+    }
+
+    #[test]
+    fn ranges_are_half_open_bytes() {
+        assert_eq!(
+            coverage(&["a/", "k"]).byte_ranges(),
+            [
+                (b"a/".to_vec(), Some(b"a0".to_vec())),
+                (b"k".to_vec(), Some(b"k\0".to_vec())),
+            ]
+        );
+        let everything = Coverage::from_iter([Pattern::all()]);
+        assert_eq!(everything.byte_ranges(), [(vec![], None)]);
+        assert_eq!(Coverage::default().byte_ranges(), []);
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_minds_0xff() {
+        for (prefix, end) in [
+            (&b"a/"[..], Some(&b"a0"[..])),
+            (b"a\xff", Some(b"b")),
+            (b"a\xfe\xff\xff", Some(b"a\xff")),
+            (b"\xff\xff", None),
+            (b"", None),
+        ] {
+            assert_eq!(prefix_successor(prefix).as_deref(), end, "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn sql_is_escaped() {
+        for (texts, sql) in [
+            (&[][..], "(1=0)"),
+            (&["k"], "t.key = 'k'"),
+            (&["%_*"], "t.key = '%_*'"),
+            (&["it's"], "t.key = 'it''s'"),
+            (&["' or 1=1 --"], "t.key = ''' or 1=1 --'"),
+            (
+                &["'/"],
+                "(t.key >= '''/' and t.key < '''0' and substr(t.key, 1, 2) = '''/')",
+            ),
+            (
+                &["\u{e9}/"],
+                "(t.key >= '\u{e9}/' and t.key < '\u{e9}0' and substr(t.key, 1, 2) = '\u{e9}/')",
+            ),
+            (
+                &["a", "b", "c"],
+                "(t.key = 'a' or (t.key = 'b' or t.key = 'c'))",
+            ),
+        ] {
+            assert_eq!(coverage(texts).sql_filter("t.key").unwrap(), sql);
+        }
+        let everything = Coverage::from_iter([Pattern::all()]);
+        assert_eq!(everything.sql_filter("key").unwrap(), "(1=1)");
+    }
+
+    #[test]
+    fn a_column_is_an_identifier() {
+        for column in ["key", "_k1", "items.key", "Items.Key"] {
+            assert!(coverage(&["a"]).sql_filter(column).is_ok(), "{column:?}");
+        }
+        let long = "k".repeat(64);
+        for column in [
+            "", ".", "a.", ".a", "a.b.c", "1a", "a b", "a;--", "a'", "\"a\"", "a)", "\u{e9}", &long,
+        ] {
+            for patterns in [&[][..], &["a"], &["a/"]] {
+                let filter = coverage(patterns).sql_filter(column);
+                assert_eq!(filter, Err(ColumnError), "{column:?}");
+            }
+        }
+        assert_eq!(ColumnError.code(), "column-not-an-identifier");
+    }
+
+    #[test]
+    fn many_patterns_do_not_nest_deep() {
+        let texts: Vec<String> = (0..5000).map(|n| format!("k{n}")).collect();
+        let patterns = texts.iter().map(|text| Pattern::parse(text).unwrap());
+        let sql = Coverage::from_iter(patterns).sql_filter("key").unwrap();
+        let mut depth = 0_u32;
+        let mut deepest = 0;
+        for byte in sql.bytes() {
+            match byte {
+                b'(' => depth += 1,
+                b')' => depth -= 1,
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+        }
+        assert_eq!((depth, deepest), (0, 13), "SQLite refuses more than 1000");
+    }
+
+    #[test]
+    fn the_stored_form_is_pinned_and_reduced_on_reading() {
+        let json = r#"[{"prefix":"a/"},{"exact":"b"}]"#;
+        let unsorted = r#"[{"exact":"b"},{"exact":"a/x"},{"prefix":"a/"}]"#;
+        assert_eq!(
+            serde_json::to_string(&coverage(&["b", "a/"])).unwrap(),
+            json
+        );
+        let read: Coverage = serde_json::from_str(unsorted).unwrap();
+        assert_eq!(read, coverage(&["a/", "b"]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_coverage_is_the_union_and_an_antichain(
+            patterns in vec(arb_pattern(), 0..8), other in arb_pattern(),
+        ) {
+            let coverage: Coverage = patterns.iter().cloned().collect();
+            for key in universe() {
+                let covered = patterns.iter().any(|pattern| pattern.covers(&key));
+                prop_assert_eq!(coverage.contains(&key), covered, "{}", key);
+                let bytes = key.as_str().as_bytes();
+                let in_ranges = coverage.byte_ranges().into_iter().filter(|(start, end)| {
+                    &start[..] <= bytes && end.as_deref().is_none_or(|end| bytes < end)
+                });
+                prop_assert_eq!(in_ranges.count(), usize::from(covered), "{}", key);
+            }
+            let includes = patterns.iter().any(|pattern| pattern.includes(&other));
+            prop_assert_eq!(coverage.includes(&other), includes);
+            prop_assert_eq!(coverage.is_empty(), patterns.is_empty());
+            let kept = coverage.as_patterns();
+            for (index, pattern) in kept.iter().enumerate() {
+                let by = kept.iter().enumerate().filter(|(_, other)| other.includes(pattern));
+                prop_assert_eq!(by.map(|(by, _)| by).collect::<Vec<_>>(), [index]);
+            }
+            prop_assert!(kept.is_sorted());
+        }
+    }
+}

@@ -446,3 +446,6 @@ pub fn explain(
     }
     explanation
 }
+
+#[cfg(test)]
+mod tests;

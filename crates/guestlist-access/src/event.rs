@@ -143,3 +143,118 @@ pub fn evolve(book: &mut AccessBook, event: &AccessEvent) {
         book.apply(&change);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use guestlist_types::{GroupName, Timestamp};
+
+    use super::*;
+    use crate::action::{Action, ActionSet};
+    use crate::book::{Audience, Giver, Subject};
+    use crate::pattern::Pattern;
+
+    fn samples() -> Vec<(AccessEvent, &'static str)> {
+        let id = GroupId::from_bytes([1; 16]);
+        let grant = GrantId::from_bytes([2; 16]);
+        let group = Group {
+            id,
+            name: GroupName::parse("Design").unwrap(),
+            internal: false,
+            created_at: Timestamp::from_micros(0),
+        };
+        let member = GroupMember::Group(GroupId::from_bytes([3; 16]));
+        vec![
+            (AccessEvent::GroupCreated(group.clone()), "group-created"),
+            (AccessEvent::GroupRenamed(group.clone()), "group-renamed"),
+            (
+                AccessEvent::GroupDeleted {
+                    group: id,
+                    members: vec![member.clone()],
+                    outer: vec![GroupId::from_bytes([4; 16])],
+                    grants: vec![grant],
+                    was_external: true,
+                },
+                "group-deleted",
+            ),
+            (
+                AccessEvent::GroupMarkedInternal(group),
+                "group-marked-internal",
+            ),
+            (
+                AccessEvent::AddedToGroup {
+                    group: id,
+                    member: member.clone(),
+                },
+                "added-to-group",
+            ),
+            (
+                AccessEvent::RemovedFromGroup { group: id, member },
+                "removed-from-group",
+            ),
+            (
+                AccessEvent::ExternalGroupSet(Some(id)),
+                "external-group-set",
+            ),
+            (AccessEvent::SharingSet(Sharing::OwnersOnly), "sharing-set"),
+            (
+                AccessEvent::GrantMade(Grant {
+                    id: grant,
+                    giver: Giver::System,
+                    at: Timestamp::from_micros(0),
+                    expires_at: None,
+                    subject: Subject::Organization(Audience::Everyone),
+                    actions: ActionSet::of(&[Action::Read]),
+                    pattern: Pattern::all(),
+                }),
+                "grant-made",
+            ),
+            (AccessEvent::GrantRevoked { grant }, "grant-revoked"),
+        ]
+    }
+
+    #[test]
+    fn names_are_pinned_and_stored() {
+        for (event, name) in samples() {
+            assert_eq!(event.name(), name);
+            let json = serde_json::to_string(&event).unwrap();
+            assert!(json.starts_with(&format!("{{\"{name}\":")), "{json}");
+            assert_eq!(serde_json::from_str::<AccessEvent>(&json).unwrap(), event);
+            let bytes = postcard::to_allocvec(&event).unwrap();
+            assert_eq!(postcard::from_bytes::<AccessEvent>(&bytes).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn the_fields_of_a_deletion_are_pinned() {
+        let deleted = samples().swap_remove(2).0;
+        assert_eq!(
+            serde_json::to_string(&deleted).unwrap(),
+            concat!(
+                r#"{"group-deleted":{"group":"01010101-0101-0101-0101-010101010101","#,
+                r#""members":[{"group":"03030303-0303-0303-0303-030303030303"}],"#,
+                r#""outer":["04040404-0404-0404-0404-040404040404"],"#,
+                r#""grants":["02020202-0202-0202-0202-020202020202"],"was_external":true}}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn changes_keep_the_rest_of_the_head() {
+        let head = AccessHead {
+            external_group: Some(GroupId::from_bytes([1; 16])),
+            sharing: Sharing::OwnersOnly,
+        };
+        let changes = AccessEvent::ExternalGroupSet(None).changes(&head);
+        let sharing = AccessHead {
+            external_group: None,
+            ..head
+        };
+        assert_eq!(changes, [AccessChange::Head(sharing)]);
+        let changes = AccessEvent::SharingSet(Sharing::WithinOwn).changes(&head);
+        let group = AccessHead {
+            sharing: Sharing::WithinOwn,
+            ..head
+        };
+        assert_eq!(changes, [AccessChange::Head(group)]);
+    }
+}

@@ -471,7 +471,7 @@ mod tests {
     #[test]
     fn a_catalog_has_rules() {
         let owner = || Role::new(name("owner"), Capability::ALL);
-        let plain = |text| Role::new(name(text), []);
+        let plain = |text: &str| Role::new(name(text), []);
         let many = |count: usize| {
             let roles = (1..count).map(|n| plain(&format!("r{n}")));
             roles.chain([owner()]).collect::<Vec<_>>()

@@ -24,7 +24,7 @@ pub struct Decided {
 ///
 /// Pure and total: the same records, actor, command and environment give the same answer, and
 /// nothing is read or written. `host` is the organization that the command is about; a claim's
-/// host is that of its token.
+/// host is that of its token, and a claim at another host is one with an unknown token.
 ///
 /// # Errors
 ///
@@ -36,10 +36,7 @@ pub fn decide(
     command: &Command,
     env: &Env<'_>,
 ) -> Result<Decided, CommandError> {
-    let env = Env {
-        now: not_before(env.now, records),
-        ..*env
-    };
+    let env = not_before(env, records);
     let events = match command {
         Command::Organization(command) => {
             crate::organization::decide::decide(records, host, actor, command, &env)?
@@ -66,13 +63,9 @@ fn decide_access(
     command: &AccessCommand,
     env: &Env<'_>,
 ) -> Result<Vec<Event>, CommandError> {
-    existing(records, host)?;
     let standing = InOrg::actor(records, actor, host, env);
-    if !standing.is_member() {
-        return Err(CommandError::NotFound {
-            what: "organization",
-        });
-    }
+    standing.need_member("organization")?;
+    existing(records, host)?;
     let book = records.book().ok_or(CommandError::FactMissing {
         fact: "access rules",
     })?;
@@ -132,7 +125,7 @@ pub fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: &Event)
 fn evolve_access(records: &mut Records, host: &OrgId, event: &guestlist_access::AccessEvent) {
     use guestlist_access::AccessChange;
 
-    let head = records.access_head(host).cloned().unwrap_or_default();
+    let head = records.access_head(host).copied().unwrap_or_default();
     // The head moves with every change, so that its revision is that of all access rules.
     records.put(
         RowKey::AccessHead(host.clone()),

@@ -87,6 +87,12 @@ pub enum CommandError {
         /// How many answers are needed.
         expected: usize,
     },
+    /// The address shown for a joining user is not among the actor's verified ones.
+    #[error("this e-mail address is not verified")]
+    EmailNotVerified,
+    /// A token of this selector was issued before: the shell has to draw another one.
+    #[error("a token of this selector was issued before")]
+    SelectorTaken,
     /// No seat is free.
     #[error("no seat is free in this organization")]
     SeatsFull,
@@ -106,7 +112,7 @@ pub enum CommandError {
     #[error("a proxy user has no role")]
     ProxyHasNoRole,
     /// The link's creator no longer stands for what the link gives.
-    #[error("the creator of link {link} no longer stands for it: approve with an explicit gift")]
+    #[error("the creator of link {link} no longer stands for it: give in your own name")]
     CreatorNotStanding {
         /// The link.
         link: LinkId,
@@ -174,6 +180,8 @@ impl CommandError {
             Self::DomainNotAllowed => "domain-not-allowed",
             Self::MemberNotAllowed => "member-not-allowed",
             Self::AnswersMissing { .. } => "answers-missing",
+            Self::EmailNotVerified => "email-not-verified",
+            Self::SelectorTaken => "selector-taken",
             Self::SeatsFull => "seats-full",
             Self::LastOwner => "last-owner",
             Self::OwnerCanNotExpire => "owner-can-not-expire",

@@ -53,10 +53,8 @@ impl Event {
     pub fn link(&self) -> Option<LinkId> {
         match self {
             Self::Link(event) => Some(event.link()),
-            Self::Member(MemberEvent::Requested(opening) | MemberEvent::Joined { opening, .. }) => {
-                opening.door.link()
-            }
-            Self::Organization(_) | Self::Member(_) | Self::Access(_) => None,
+            Self::Member(event) => event.link(),
+            Self::Organization(_) | Self::Access(_) => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::command::{Env, Stated};
 use crate::error::CommandError;
 use crate::organization::OrgStatus;
 use crate::record::Records;
-use crate::standing::InOrg;
+use crate::standing::{InOrg, not_before};
 
 /// What somebody wants to see.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub fn may_read(
     reading: &Reading<'_>,
     env: &Env<'_>,
 ) -> Result<(), CommandError> {
+    let env = &not_before(env, records);
     let standing = InOrg::actor(records, actor, host, env);
     if standing.is_system() {
         return Ok(());
@@ -76,7 +77,7 @@ pub fn may_read(
             what: "organization",
         }),
         Reading::Membership(member) => {
-            if is_own(actor, member) {
+            if is_own(records, actor, member, env) {
                 return Ok(());
             }
             any_of(
@@ -84,7 +85,7 @@ pub fn may_read(
                 &[Capability::RequestsReview, Capability::MembersRemove],
             )
         }
-        Reading::MembershipsOf(member) if is_own(actor, member) => Ok(()),
+        Reading::MembershipsOf(member) if is_own(records, actor, member, env) => Ok(()),
         Reading::MembershipsOf(_) => Err(CommandError::NotTheMember),
         Reading::Groups => any_of(
             "group",
@@ -95,10 +96,11 @@ pub fn may_read(
     }
 }
 
-fn is_own(actor: &Actor, member: &Member) -> bool {
+/// Everybody of an organization sees the organization's own rows.
+fn is_own(records: &Records, actor: &Actor, member: &Member, env: &Env<'_>) -> bool {
     match member {
         Member::User(user) => actor.user_id() == Some(user),
-        Member::Org(org) => actor.organization() == Some(org),
+        Member::Org(org) => InOrg::actor(records, actor, org, env).is_member(),
     }
 }
 
@@ -111,6 +113,7 @@ pub fn principal_in(
     actor: &Actor,
     env: &Env<'_>,
 ) -> Option<Principal> {
+    let env = &not_before(env, records);
     let organization = records.organization(org)?;
     if organization.status != OrgStatus::Active {
         return None;

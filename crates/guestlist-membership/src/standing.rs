@@ -24,17 +24,22 @@ pub(crate) struct InOrg {
 }
 
 impl InOrg {
+    /// The host application itself, which is like an owner everywhere.
+    pub(crate) fn system(env: &Env<'_>) -> Self {
+        Self {
+            user: None,
+            is_system: true,
+            is_member: true,
+            role: Some(env.roles.owner().clone()),
+            principal: host_application(),
+        }
+    }
+
     /// What the actor is in `org`. A membership that guestlist keeps rules over what the host
     /// application states; once it has ended, nothing stated counts.
     pub(crate) fn actor(records: &Records, actor: &Actor, org: &OrgId, env: &Env<'_>) -> Self {
         let Some(user) = actor.user_id() else {
-            return Self {
-                user: None,
-                is_system: true,
-                is_member: true,
-                role: Some(env.roles.owner().clone()),
-                principal: host_application(),
-            };
+            return Self::system(env);
         };
         let stated = if actor.organization() == Some(org) {
             Stated {
@@ -99,6 +104,15 @@ impl InOrg {
         self.is_system || env.roles.holds(self.role.as_ref(), capability)
     }
 
+    /// Refuses whoever is no member at all, with the answer that unknown things get.
+    pub(crate) const fn need_member(&self, what: &'static str) -> Result<(), CommandError> {
+        if self.is_member {
+            Ok(())
+        } else {
+            Err(CommandError::NotFound { what })
+        }
+    }
+
     /// Refuses unless this person holds the capability. Whoever is no member at all is told that
     /// nothing is there, so that ids of other organizations can't be tried out.
     pub(crate) fn need(
@@ -137,8 +151,21 @@ impl InOrg {
         }
     }
 
+    /// The same ceiling for a role that is taken from somebody. A role that the catalog no longer
+    /// knows holds nothing, so it protects nobody from being removed.
+    pub(crate) fn may_take(
+        &self,
+        role: Option<&RoleName>,
+        env: &Env<'_>,
+    ) -> Result<(), CommandError> {
+        match role {
+            Some(role) if env.roles.contains(role) => self.need_rank(role, env),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The ceiling of every gift: role, groups and grants that this person may give to such a
-    /// member now.
+    /// member now. A gift that names no role gives a user the lowest one.
     pub(crate) fn may_give(
         &self,
         gift: &Preset,
@@ -146,11 +173,25 @@ impl InOrg {
         book: Option<&AccessBook>,
         env: &Env<'_>,
     ) -> Result<(), CommandError> {
-        if let Some(role) = &gift.role
-            && kind == MemberKind::User
-        {
-            self.need_rank(role, env)?;
+        match kind {
+            MemberKind::Org => {}
+            MemberKind::User => {
+                let lowest = || env.roles.default_role();
+                self.need_rank(gift.role.as_ref().unwrap_or_else(lowest), env)?;
+            }
         }
+        self.may_give_keys(gift, kind, book, env)
+    }
+
+    /// The part of the ceiling that is about groups and grants. The host application holds
+    /// everything, and is held to the fixed ceiling of proxy users all the same.
+    pub(crate) fn may_give_keys(
+        &self,
+        gift: &Preset,
+        kind: MemberKind,
+        book: Option<&AccessBook>,
+        env: &Env<'_>,
+    ) -> Result<(), CommandError> {
         if !gift.reaches_keys() {
             return Ok(());
         }
@@ -158,9 +199,6 @@ impl InOrg {
             fact: "access rules",
         })?;
         check_exists(gift, book)?;
-        if self.is_system {
-            return Ok(());
-        }
         for group in &gift.groups {
             guestlist_access::may_give_group(book, &self.hand(), env.roles, *group, kind, env.now)?;
         }
@@ -206,11 +244,11 @@ fn host_application() -> Principal {
     Principal::Member(principal)
 }
 
-/// The time that a command happens at: never earlier than what the records concerned hold, so
-/// that a clock stepping back revives nothing.
-pub(crate) fn not_before(now: Timestamp, records: &Records) -> Timestamp {
+/// The same, at a time that is never earlier than what the records concerned hold, so that a clock
+/// stepping back revives nothing.
+pub(crate) fn not_before<'a>(env: &Env<'a>, records: &Records) -> Env<'a> {
     use crate::record::Row;
-    records.iter().fold(now, |now, (_, row)| match row {
+    let now = records.iter().fold(env.now, |now, (_, row)| match row {
         Row::Link(link) => now.max(link.updated_at),
         Row::Membership(membership) => now.max(membership.updated_at),
         Row::Organization(organization) => now.max(organization.updated_at),
@@ -226,5 +264,6 @@ pub(crate) fn not_before(now: Timestamp, records: &Records) -> Timestamp {
         | Row::Grant(_)
         | Row::UseCount(_)
         | Row::SeatCount(_) => now,
-    })
+    });
+    Env { now, ..*env }
 }

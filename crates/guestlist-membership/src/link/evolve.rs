@@ -70,7 +70,8 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
             let key = RowKey::LinkTally(host.clone(), *link);
             match uses {
                 Some(uses) => records.put(key, Row::Tally(*uses)),
-                None => records.delete(key),
+                None if records.get(&key).is_some() => records.delete(key),
+                None => {}
             }
         }
         LinkEvent::Deleted { link, ended } => {
@@ -81,7 +82,8 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                 link.deleted_at = Some(stamp.at);
             });
         }
-        LinkEvent::Exhausted { .. } => {}
+        // Moves its time forward, so that its events stay in order under any clock.
+        LinkEvent::Exhausted { link } => update(records, host, stamp, *link, |_| {}),
     }
 }
 

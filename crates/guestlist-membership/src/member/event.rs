@@ -176,6 +176,28 @@ impl MemberEvent {
         }
     }
 
+    /// The link that this event is about: the one that the member came through, or whose use
+    /// changes with it.
+    #[must_use]
+    pub fn link(&self) -> Option<LinkId> {
+        match self {
+            Self::Requested(opening) | Self::Joined { opening, .. } => opening.door.link(),
+            Self::Approved {
+                door, link_uses, ..
+            } => match door {
+                Some(door) => door.link(),
+                None => link_uses.first().map(|change| change.link),
+            },
+            Self::Ended { link_use, .. } => link_use.map(|change| change.link),
+            Self::RoleChanged { .. }
+            | Self::GiftAdded { .. }
+            | Self::Blocked { .. }
+            | Self::Unblocked { .. }
+            | Self::RemovalLifted { .. }
+            | Self::ActingRestricted { .. } => None,
+        }
+    }
+
     /// The member that this event is about.
     #[must_use]
     pub const fn member(&self) -> Option<&Member> {

@@ -58,7 +58,8 @@ pub(crate) fn evolve(
             let key = RowKey::SeatTally(host.clone());
             match seats_taken {
                 Some(taken) => records.put(key, Row::Tally(*taken)),
-                None => records.delete(key),
+                None if records.get(&key).is_some() => records.delete(key),
+                None => {}
             }
         }
         OrganizationEvent::LinksPaused { until } => update(records, host, stamp, |organization| {

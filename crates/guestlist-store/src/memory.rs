@@ -1,0 +1,130 @@
+//! The contract in its plainest form: everything in one ordered map behind one lock.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::error::StoreError;
+use crate::kv::{Kv, KvCheck, KvCommitted, KvOp, KvRange};
+use crate::kv_store::KvStore;
+use crate::store::Capabilities;
+
+/// A store in memory, for tests and for trying things out. It is gone with the last clone.
+///
+/// It keeps bytes, not values: rows go through the same encoding as in any other key-value
+/// engine, so what passes here doesn't pass by being kind.
+pub type MemoryStore = KvStore<MemoryKv>;
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::new(MemoryKv::default(), Capabilities::immediate(false, false))
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::in_memory()
+    }
+}
+
+/// An ordered key-value engine in memory. Clones share their data.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryKv {
+    entries: Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>,
+}
+
+impl MemoryKv {
+    /// Every entry, in order: for looking at everything that is kept.
+    #[must_use]
+    pub fn dump(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.lock()
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    /// Nothing panics while the lock is held, so a poisoned one holds whole commits all the same.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn number(value: Option<&Vec<u8>>) -> u64 {
+    value
+        .and_then(|value| value.first_chunk::<8>())
+        .map_or(0, |number| u64::from_be_bytes(*number))
+}
+
+#[async_trait]
+impl Kv for MemoryKv {
+    async fn get(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let entries = self.lock();
+        Ok(keys.iter().map(|key| entries.get(key).cloned()).collect())
+    }
+
+    async fn scan(
+        &self,
+        range: &KvRange,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        if range.start >= range.end {
+            return Ok(Vec::new());
+        }
+        let entries = self.lock();
+        Ok(entries
+            .range(range.start.clone()..range.end.clone())
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
+    }
+
+    async fn commit(&self, checks: &[KvCheck], ops: &[KvOp]) -> Result<KvCommitted, StoreError> {
+        let mut entries = self.lock();
+        for (index, check) in checks.iter().enumerate() {
+            if number(entries.get(&check.key)) != check.number {
+                return Ok(KvCommitted::CheckMissed(index));
+            }
+        }
+        for (index, op) in ops.iter().enumerate() {
+            if let KvOp::Add {
+                key,
+                below: Some(below),
+                ..
+            } = op
+                && number(entries.get(key)) >= *below
+            {
+                return Ok(KvCommitted::BoundMissed(index));
+            }
+        }
+        for op in ops {
+            match op {
+                KvOp::Put { key, value } => {
+                    entries.insert(key.clone(), value.clone());
+                }
+                KvOp::Delete { key } => {
+                    entries.remove(key);
+                }
+                KvOp::Add { key, by, .. } => {
+                    let count = number(entries.get(key)).saturating_add_signed(*by);
+                    entries.insert(key.clone(), count.to_be_bytes().to_vec());
+                }
+                KvOp::Append { log, value } => {
+                    let mut end = log.clone();
+                    end.extend([0xff; 9]);
+                    let last = entries
+                        .range(log.clone()..end)
+                        .next_back()
+                        .and_then(|(key, _)| key.last_chunk::<8>())
+                        .map_or(0, |number| u64::from_be_bytes(*number));
+                    let mut key = log.clone();
+                    key.extend((last + 1).to_be_bytes());
+                    entries.insert(key, value.clone());
+                }
+            }
+        }
+        Ok(KvCommitted::Applied)
+    }
+}

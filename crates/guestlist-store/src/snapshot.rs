@@ -1,0 +1,166 @@
+//! What a store reads for a decision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use guestlist_access::AccessBook;
+use guestlist_membership::{Loaded, Records, Row, RowKey, Scope};
+use guestlist_types::{CommitId, OrgId};
+use serde::{Deserialize, Serialize};
+
+use crate::commit::Receipt;
+
+/// How often a row has been written, beginning with 1. Zero is the revision of no row.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// Of a row that is not there.
+    pub const ABSENT: Self = Self(0);
+
+    /// The revision with this number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The one after the next write.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Access rules that the caller has in memory already, so that the store need not read them again
+/// if they have not changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownBook {
+    /// Whose access rules.
+    pub organization: OrgId,
+    /// At which revision of their head.
+    pub revision: Revision,
+}
+
+/// What is to be loaded.
+#[derive(Debug, Clone)]
+pub struct Load<'a> {
+    /// The facts.
+    pub scope: &'a Scope,
+    /// A commit whose receipt is to be looked for in the scope's organization.
+    pub receipt: Option<CommitId>,
+    /// Access rules that are known already.
+    pub known_books: &'a [KnownBook],
+}
+
+impl<'a> Load<'a> {
+    /// Just the facts of a scope.
+    #[must_use]
+    pub const fn of(scope: &'a Scope) -> Self {
+        Self {
+            scope,
+            receipt: None,
+            known_books: &[],
+        }
+    }
+}
+
+/// The facts of a scope, as they were at one instant, with the revision of each.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    records: Records,
+    revisions: BTreeMap<RowKey, Revision>,
+    books: BTreeMap<OrgId, Option<Arc<AccessBook>>>,
+    receipt: Option<Receipt>,
+}
+
+impl Snapshot {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Enters a row that was looked for. For stores.
+    pub fn insert(&mut self, key: RowKey, found: Option<(Revision, Row)>) {
+        match found {
+            Some((revision, row)) => {
+                self.revisions.insert(key.clone(), revision);
+                self.records.insert(key, row);
+            }
+            None => {
+                self.revisions.insert(key, Revision::ABSENT);
+            }
+        }
+    }
+
+    /// Enters an organization's access rules; `None` if the caller has them already. For stores.
+    pub fn insert_book(&mut self, organization: OrgId, book: Option<Arc<AccessBook>>) {
+        self.books.insert(organization, book);
+    }
+
+    /// Enters the receipt that was asked for. For stores.
+    pub fn set_receipt(&mut self, receipt: Option<Receipt>) {
+        self.receipt = receipt;
+    }
+
+    /// Enters the organization of the scope, once it is known. For stores.
+    pub fn set_host(&mut self, host: OrgId) {
+        self.records.set_host(host);
+    }
+
+    /// The rows.
+    #[must_use]
+    pub const fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// The rows, to be decided on and folded into.
+    #[must_use]
+    pub fn to_records(&self) -> Records {
+        self.records.clone()
+    }
+
+    /// The rows that were looked for, with their revisions.
+    pub fn revisions(&self) -> impl Iterator<Item = (&RowKey, Revision)> {
+        self.revisions
+            .iter()
+            .map(|(key, revision)| (key, *revision))
+    }
+
+    /// The revision of one row; `None` if it was not looked for.
+    #[must_use]
+    pub fn revision(&self, key: &RowKey) -> Option<Revision> {
+        self.revisions.get(key).copied()
+    }
+
+    /// The access rules that were asked for; `None` inside for those that the caller has already.
+    pub fn books(&self) -> impl Iterator<Item = (&OrgId, Option<&Arc<AccessBook>>)> {
+        self.books
+            .iter()
+            .map(|(organization, book)| (organization, book.as_ref()))
+    }
+
+    /// The receipt that was asked for, if that commit has been applied.
+    #[must_use]
+    pub const fn receipt(&self) -> Option<&Receipt> {
+        self.receipt.as_ref()
+    }
+}
+
+impl Loaded for Snapshot {
+    fn knows(&self, key: &RowKey) -> bool {
+        self.revisions.contains_key(key)
+    }
+
+    fn records(&self) -> &Records {
+        &self.records
+    }
+}

@@ -340,6 +340,14 @@ impl AccessBook {
             .filter_map(|(episode, id)| Some((*episode, self.grants.get(id)?)))
     }
 
+    /// The members that grants or groups of this book name, in any of their episodes.
+    pub fn members_named(&self) -> impl Iterator<Item = Member> {
+        self.grants_of_member
+            .keys()
+            .chain(self.groups_of_member.keys())
+            .cloned()
+    }
+
     /// The rows of this book: applied to an empty one, in any order, they make it again.
     pub fn rows(&self) -> impl Iterator<Item = AccessChange> {
         let members = self.members.iter().flat_map(|(group, members)| {

@@ -180,6 +180,32 @@ impl AccessError {
 ///
 /// Says which rule refuses. Nothing is revealed to a hand without the capability that the command
 /// needs: that is checked before anything is looked up.
+///
+/// ```
+/// # use guestlist_access::*;
+/// # use guestlist_types::*;
+/// # let (now, group) = (Timestamp::from_micros(0), GroupId::from_bytes([1; 16]));
+/// let user = UserId::parse("ada").unwrap();
+/// let roles = RoleCatalog::owner_admin_member();
+/// let ada = MemberPrincipal::new(Member::User(user.clone()), Episodes::none());
+/// let hand = Hand {
+///     user: Some(&user),
+///     role: Some(roles.owner()),
+///     principal: &ada.into(),
+/// };
+/// let command = AccessCommand::CreateGroup {
+///     id: group,
+///     name: GroupName::parse("Design").unwrap(),
+///     internal: false,
+/// };
+/// let mut book = AccessBook::new();
+/// for event in decide_change(&book, &command, &hand, None, &roles, now)? {
+///     evolve(&mut book, &event);
+/// }
+/// assert!(book.group(group).is_some());
+/// assert_eq!(decide_change(&book, &command, &hand, None, &roles, now)?, []);
+/// # Ok::<(), AccessError>(())
+/// ```
 pub fn decide_change(
     book: &AccessBook,
     command: &AccessCommand,
@@ -188,16 +214,16 @@ pub fn decide_change(
     roles: &RoleCatalog,
     now: Timestamp,
 ) -> Result<Vec<AccessEvent>, AccessError> {
-    let rules = Rules {
+    let case = Case {
         book,
         hand,
         roles,
         now,
     };
-    rules.insider()?;
+    case.insider()?;
     match command {
         AccessCommand::CreateGroup { id, name, internal } => {
-            rules.capability(Capability::GroupsManage)?;
+            case.capability(Capability::GroupsManage)?;
             if let Some(group) = book.group(*id) {
                 return if group.name == *name && group.internal == *internal {
                     Ok(Vec::new())
@@ -206,10 +232,10 @@ pub fn decide_change(
                 };
             }
             // "A new group ... inherits nothing", also not what stored rows left behind.
-            if rules.has_left_rows(*id) {
+            if case.has_left_rows(*id) {
                 return Err(AccessError::GroupExists { group: *id });
             }
-            rules.name_is_free(name)?;
+            case.name_is_free(name)?;
             Ok(vec![AccessEvent::GroupCreated(Group {
                 id: *id,
                 name: name.clone(),
@@ -218,21 +244,21 @@ pub fn decide_change(
             })])
         }
         AccessCommand::RenameGroup { group, name } => {
-            rules.capability(Capability::GroupsManage)?;
-            let group = rules.group(*group)?;
+            case.capability(Capability::GroupsManage)?;
+            let group = case.group(*group)?;
             if group.name == *name {
                 return Ok(Vec::new());
             }
-            rules.name_is_free(name)?;
+            case.name_is_free(name)?;
             Ok(vec![AccessEvent::GroupRenamed(Group {
                 name: name.clone(),
                 ..group.clone()
             })])
         }
-        AccessCommand::DeleteGroup { group } => rules.delete_group(*group),
+        AccessCommand::DeleteGroup { group } => case.delete_group(*group),
         AccessCommand::MarkInternal { group, internal } => {
-            rules.capability(Capability::GroupsManage)?;
-            let group = rules.group(*group)?;
+            case.capability(Capability::GroupsManage)?;
+            let group = case.group(*group)?;
             if group.internal == *internal {
                 return Ok(Vec::new());
             }
@@ -246,30 +272,28 @@ pub fn decide_change(
             })])
         }
         AccessCommand::AddToGroup { group, member } => {
-            rules.give_group(*group, member.kind())?;
-            rules.add_member(*group, member, target)
+            case.give_group(*group, member.kind())?;
+            case.add_member(*group, member, target)
         }
         AccessCommand::RemoveFromGroup { group, member } => {
             // An outsider that got into an internal group can be taken out.
-            rules.give_group(*group, MemberKind::User)?;
-            rules.remove_member(*group, member, target)
+            case.give_group(*group, MemberKind::User)?;
+            case.remove_member(*group, member, target)
         }
-        AccessCommand::NestGroup { outer, inner } => rules.nest(*outer, *inner),
+        AccessCommand::NestGroup { outer, inner } => case.nest(*outer, *inner),
         AccessCommand::UnnestGroup { outer, inner } => {
-            rules.give_group(*outer, MemberKind::User)?;
-            let inner = GroupMember::Group(rules.group(*inner)?.id);
+            case.give_group(*outer, MemberKind::User)?;
+            let inner = GroupMember::Group(case.group(*inner)?.id);
             let is_nested = book.members_of(*outer).any(|member| *member == inner);
-            Ok(is_nested
-                .then_some(AccessEvent::RemovedFromGroup {
-                    group: *outer,
-                    member: inner,
-                })
-                .into_iter()
-                .collect())
+            let event = AccessEvent::RemovedFromGroup {
+                group: *outer,
+                member: inner,
+            };
+            Ok(changed(is_nested, event))
         }
-        AccessCommand::SetExternalGroup(group) => rules.set_external_group(*group),
+        AccessCommand::SetExternalGroup(group) => case.set_external_group(*group),
         AccessCommand::SetSharing(sharing) => {
-            rules.capability(Capability::SettingsManage)?;
+            case.capability(Capability::SettingsManage)?;
             let event = AccessEvent::SharingSet(*sharing);
             Ok(changed(book.head().sharing != *sharing, event))
         }
@@ -287,8 +311,8 @@ pub fn decide_change(
                 Grantee::Organization(_) | Grantee::Group(_) => MemberKind::User,
                 Grantee::Member(member) => member.kind(),
             };
-            rules.give_grant(*actions, pattern, kind)?;
-            rules.grant(Grant {
+            case.give_grant(*actions, pattern, kind)?;
+            case.grant(Grant {
                 id: *id,
                 giver: match hand.user {
                     Some(user) => Giver::User(user.clone()),
@@ -296,7 +320,7 @@ pub fn decide_change(
                 },
                 at: now,
                 expires_at: *expires_at,
-                subject: rules.subject(to, target)?,
+                subject: case.subject(to, target)?,
                 actions: *actions,
                 pattern: pattern.clone(),
             })
@@ -305,7 +329,7 @@ pub fn decide_change(
             let found = book
                 .grant(*grant)
                 .ok_or(AccessError::GrantNotFound { grant: *grant })?;
-            rules.may_revoke(&found.pattern)?;
+            case.may_revoke(&found.pattern)?;
             Ok(vec![AccessEvent::GrantRevoked { grant: *grant }])
         }
     }
@@ -327,14 +351,14 @@ pub fn may_give_group(
     to: MemberKind,
     now: Timestamp,
 ) -> Result<(), AccessError> {
-    let rules = Rules {
+    let case = Case {
         book,
         hand,
         roles,
         now,
     };
-    rules.insider()?;
-    rules.give_group(group, to)
+    case.insider()?;
+    case.give_group(group, to)
 }
 
 /// Whether `hand` may give these actions on `pattern` to a member of this kind, by any door.
@@ -354,28 +378,29 @@ pub fn may_give_grant(
     to: MemberKind,
     now: Timestamp,
 ) -> Result<(), AccessError> {
-    let rules = Rules {
+    let case = Case {
         book,
         hand,
         roles,
         now,
     };
-    rules.insider()?;
-    rules.give_grant(actions, pattern, to)
+    case.insider()?;
+    case.give_grant(actions, pattern, to)
 }
 
 /// What an outsider can't be given directly; what reaches it through groups, the decision holds to
 /// the same ceiling.
 const NEVER_TO_OUTSIDERS: ActionSet = ActionSet::of(&[Action::Share, Action::PublicRead]);
 
-struct Rules<'a> {
+/// All that the rules look at.
+struct Case<'a> {
     book: &'a AccessBook,
     hand: &'a Hand<'a>,
     roles: &'a RoleCatalog,
     now: Timestamp,
 }
 
-impl<'a> Rules<'a> {
+impl<'a> Case<'a> {
     /// "A proxy user never gives anything."
     fn insider(&self) -> Result<(), AccessError> {
         match self.hand.principal {
@@ -663,16 +688,14 @@ enum Ceiling {
 }
 
 impl Ceiling {
-    fn of(rules: &Rules<'_>) -> Self {
-        match rules.book.head().sharing {
-            Sharing::OwnersOnly if rules.is_owner() => Self::Everything,
+    fn of(case: &Case<'_>) -> Self {
+        match case.book.head().sharing {
+            Sharing::OwnersOnly if case.is_owner() => Self::Everything,
             Sharing::OwnersOnly => Self::Nothing,
-            Sharing::WithinNamespace => Self::Namespace(rules.held(Action::Share)),
+            Sharing::WithinNamespace => Self::Namespace(case.held(Action::Share)),
             Sharing::WithinOwn => Self::Own {
-                share: rules.held(Action::Share),
-                held: Action::ALL
-                    .map(|action| (action, rules.held(action)))
-                    .into(),
+                share: case.held(Action::Share),
+                held: Action::ALL.map(|action| (action, case.held(action))).into(),
             },
         }
     }

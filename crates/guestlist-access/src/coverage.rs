@@ -130,10 +130,7 @@ impl Coverage {
                 }
             })
             .collect();
-        Ok(match conditions.as_slice() {
-            [] => "(1=0)".to_owned(),
-            some => any_of(some),
-        })
+        Ok(any_of(&conditions))
     }
 }
 
@@ -176,9 +173,10 @@ fn prefix_successor(prefix: &[u8]) -> Option<Vec<u8>> {
 /// of a thousand `or` is a thousand deep.
 fn any_of(conditions: &[String]) -> String {
     match conditions {
+        [] => "(1=0)".to_owned(),
         [one] => one.clone(),
-        _ => {
-            let (left, right) = conditions.split_at(conditions.len() / 2);
+        several => {
+            let (left, right) = several.split_at(several.len() / 2);
             format!("({} or {})", any_of(left), any_of(right))
         }
     }
@@ -304,7 +302,7 @@ mod tests {
     fn many_patterns_do_not_nest_deep() {
         let texts: Vec<String> = (0..5000).map(|n| format!("k{n}")).collect();
         let patterns = texts.iter().map(|text| Pattern::parse(text).unwrap());
-        let sql = Coverage::from_iter(patterns).sql_filter("key").unwrap();
+        let sql = patterns.collect::<Coverage>().sql_filter("key").unwrap();
         let mut depth = 0_u32;
         let mut deepest = 0;
         for byte in sql.bytes() {

@@ -98,7 +98,7 @@ impl Denial {
 /// Yes iff some live grant has the action, its pattern covers the key, and its subject is the
 /// principal, a group that it is in by any path, or an audience that it belongs to. Grants add up
 /// and nothing takes away. Outsiders and people who are not signed in are held to a fixed ceiling
-/// first.
+/// first. It costs the groups and grants of the principal, never all those of the host.
 ///
 /// ```
 /// # use guestlist_access::*;
@@ -146,13 +146,13 @@ fn decide_for(
 /// What is refused before any grant is looked at.
 fn ceiling(principal: Option<&MemberPrincipal>, action: Action) -> Option<Denial> {
     match (principal, action) {
-        (None, Action::PublicRead) => None,
         (None, Action::Read | Action::Create | Action::Update | Action::Delete | Action::Share) => {
             Some(Denial::Anonymous)
         }
         // "Fixed ceiling, checked when granting and when deciding: ... never shares".
         (Some(member), Action::Share) => member.is_outsider().then_some(Denial::OutsiderCeiling),
-        (
+        (None, Action::PublicRead)
+        | (
             Some(_),
             Action::Read | Action::Create | Action::Update | Action::Delete | Action::PublicRead,
         ) => None,

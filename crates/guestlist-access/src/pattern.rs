@@ -266,11 +266,7 @@ mod tests {
         ] {
             assert!(!pattern(text).covers(&key(missed)), "{text} {missed}");
             let stem = text.trim_end_matches('/');
-            assert_eq!(
-                pattern(stem).covers(&key(stem)),
-                true,
-                "{text} is its own exact key"
-            );
+            assert!(pattern(stem).covers(&key(stem)), "{text} is a plain key");
         }
     }
 

@@ -506,12 +506,14 @@ mod tests {
         let catalog = RoleCatalog::new(vec![
             Role::new(name("auditor"), [Capability::GrantsManage]),
             Role::new(name("inviter"), [Capability::InvitesSend]),
+            Role::new(name("honorary"), []),
             Role::new(name("owner"), Capability::ALL),
         ])
         .unwrap();
         let within = |role, ceiling| catalog.within(&name(role), Some(&name(ceiling)));
         assert!(within("inviter", "inviter") && within("auditor", "owner"));
         assert!(!within("owner", "inviter"), "above");
+        assert!(!within("honorary", "inviter"), "above, though it can less");
         assert!(!within("auditor", "inviter"), "below, but it can more");
         assert!(!within("root", "owner") && !within("auditor", "root"));
         assert!(!catalog.within(&name("auditor"), None));

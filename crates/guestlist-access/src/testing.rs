@@ -31,12 +31,21 @@ pub fn universe() -> Vec<Key> {
             .iter()
             .flat_map(|stem| ["a", "ab"].map(|segment| format!("{stem}{segment}/")))
             .collect();
-        let parsed = longest
-            .iter()
-            .map(|text| Key::parse(text.trim_end_matches('/')));
-        keys.extend(parsed.map(|key| key.expect("plain segments make a key")));
+        keys.extend(
+            longest
+                .iter()
+                .map(|text| key_of(text.trim_end_matches('/'))),
+        );
     }
     keys
+}
+
+fn key_of(text: &str) -> Key {
+    Key::parse(text).expect("plain segments make a key")
+}
+
+fn prefix_of(key: &Key) -> Pattern {
+    Pattern::parse(&format!("{key}/")).expect("a short key has room below")
 }
 
 /// One of [`universe`].
@@ -46,10 +55,9 @@ pub fn arb_key() -> impl Strategy<Value = Key> {
 
 /// Patterns around the keys of [`universe`], every key among them.
 pub fn arb_pattern() -> impl Strategy<Value = Pattern> {
-    let below = |key: Key| Pattern::parse(&format!("{key}/")).expect("a short key has room below");
     prop_oneof![
         1 => Just(Pattern::all()),
-        4 => arb_key().prop_map(below),
+        4 => arb_key().prop_map(|key| prefix_of(&key)),
         3 => arb_key().prop_map(Pattern::from),
     ]
 }
@@ -66,9 +74,15 @@ pub fn arb_action_set() -> impl Strategy<Value = ActionSet> {
 
 /// One of three users and two organizations.
 pub fn arb_member() -> impl Strategy<Value = Member> {
-    let user = |n| Member::User(UserId::parse(&format!("user_{n}")).expect("a plain id"));
-    let org = |n| Member::Org(OrgId::parse(&format!("org_{n}")).expect("a plain id"));
-    prop_oneof![(0_u8..3).prop_map(user), (0_u8..2).prop_map(org)]
+    prop_oneof![(0_u8..3).prop_map(user_of), (0_u8..2).prop_map(org_of)]
+}
+
+fn user_of(number: u8) -> Member {
+    Member::User(UserId::parse(&format!("user_{number}")).expect("a plain id is valid"))
+}
+
+fn org_of(number: u8) -> Member {
+    Member::Org(OrgId::parse(&format!("org_{number}")).expect("a plain id is valid"))
 }
 
 /// One of the first three episodes, or none.
@@ -196,7 +210,8 @@ pub fn arb_head() -> impl Strategy<Value = AccessHead> {
 pub fn arb_change() -> impl Strategy<Value = AccessChange> {
     prop_oneof![
         1 => arb_head().prop_map(AccessChange::Head),
-        2 => arb_group().prop_map(AccessChange::PutGroup),
+        2 => (arb_group(), arb_group_name())
+            .prop_map(|(group, name)| AccessChange::PutGroup(Group { name, ..group })),
         1 => arb_group_id().prop_map(AccessChange::DeleteGroup),
         4 => (arb_group_id(), arb_group_member())
             .prop_map(|(group, member)| AccessChange::PutGroupMember { group, member }),

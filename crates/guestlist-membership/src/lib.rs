@@ -28,8 +28,11 @@ pub mod organization;
 mod policy;
 mod read;
 mod record;
+mod route;
 mod scope;
 mod standing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use actor::{Actor, By};
 pub use command::{Command, Env, Stated};
@@ -38,6 +41,7 @@ pub use error::{CommandError, TokenProblem, TokenRefusal};
 pub use event::{Event, Stamp};
 pub use metadata::{MAX_METADATA_BYTES, Metadata, MetadataError};
 pub use policy::{AfterRejection, Joins, Seats, Standing};
-pub use read::{Reading, may_read, principal_in};
+pub use read::{Reading, may_read};
 pub use record::{Home, Records, Row, RowKey, SeatCount};
+pub use route::{Reached, Unreachable, active_named, principal_of, reach_host, reach_own};
 pub use scope::{Fact, LinkRef, Loaded, Root, Scope};

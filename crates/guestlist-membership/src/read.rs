@@ -1,12 +1,11 @@
 //! Who may read what. Reads are authorized like commands are.
 
-use guestlist_access::{Capability, Principal};
+use guestlist_access::Capability;
 use guestlist_types::{Member, OrgId};
 
 use crate::actor::Actor;
-use crate::command::{Env, Stated};
+use crate::command::Env;
 use crate::error::CommandError;
-use crate::organization::OrgStatus;
 use crate::record::Records;
 use crate::standing::{InOrg, not_before};
 
@@ -102,27 +101,4 @@ fn is_own(records: &Records, actor: &Actor, member: &Member, env: &Env<'_>) -> b
         Member::User(user) => actor.user_id() == Some(user),
         Member::Org(org) => InOrg::actor(records, actor, org, env).is_member(),
     }
-}
-
-/// What an actor holds in an organization that it acts in itself; `None` if the organization is
-/// not active or the actor does not belong to it. Proxy users are found by their membership.
-#[must_use]
-pub fn principal_in(
-    records: &Records,
-    org: &OrgId,
-    actor: &Actor,
-    env: &Env<'_>,
-) -> Option<Principal> {
-    let env = &not_before(env, records);
-    let organization = records.organization(org)?;
-    if organization.status != OrgStatus::Active {
-        return None;
-    }
-    let standing = match actor.user_id() {
-        Some(user) if actor.organization() != Some(org) => {
-            InOrg::user(records, user, org, &Stated::NOBODY, env)
-        }
-        _ => InOrg::actor(records, actor, org, env),
-    };
-    standing.is_member().then(|| standing.principal().clone())
 }

@@ -60,6 +60,8 @@ pub enum LinkRef {
 pub enum Fact {
     /// Who holds a name.
     Name(OrgName),
+    /// A token, wherever it belongs: one that is to be issued must not have been issued before.
+    Token(Selector),
     /// The organization.
     Organization,
     /// Another organization.
@@ -90,11 +92,12 @@ pub enum Fact {
     Acting(OrgId),
     /// Who of the organization may act in another one.
     ActingIn(OrgId),
-    /// The head of another organization's access rules, and those rules.
-    BookOf(OrgId),
+    /// The access rules of a member organization, if its rule of who may act here names groups.
+    BookForActing(OrgId),
     /// The head of the access rules, and the access rules.
     Book,
-    /// The same, if the link gives groups or grants.
+    /// The same, if the link gives groups or grants, or the membership that it is found by was
+    /// promised some.
     BookForLink(LinkRef),
 }
 
@@ -159,12 +162,29 @@ impl Scope {
         for fact in &self.facts {
             let book = match fact {
                 Fact::Book => Some(host.clone()),
-                Fact::BookOf(org) => Some(org.clone()),
+                Fact::BookForActing(org) => {
+                    acting_by_group(records, org, &host).then(|| org.clone())
+                }
                 Fact::BookForLink(link) => self
-                    .link(link, &host, records)
-                    .filter(|link| link.config.preset.reaches_keys())
-                    .map(|_| host.clone()),
-                _ => None,
+                    .reaches_keys(link, &host, records)
+                    .then(|| host.clone()),
+                Fact::Name(_)
+                | Fact::Token(_)
+                | Fact::Organization
+                | Fact::OrganizationOf(_)
+                | Fact::Owners
+                | Fact::Seats
+                | Fact::SeatCount
+                | Fact::Link(_)
+                | Fact::Tokens(_)
+                | Fact::Tally(_)
+                | Fact::Use(..)
+                | Fact::UseCount(_)
+                | Fact::Creator(_)
+                | Fact::Membership(_)
+                | Fact::MembershipIn(..)
+                | Fact::Acting(_)
+                | Fact::ActingIn(_) => None,
             };
             books.extend(book.filter(|book| !books.contains(book)));
         }
@@ -185,13 +205,34 @@ impl Scope {
         }
     }
 
-    fn link<'a>(&self, link: &LinkRef, host: &OrgId, records: &'a Records) -> Option<&'a Link> {
+    pub(crate) fn link<'a>(
+        &self,
+        link: &LinkRef,
+        host: &OrgId,
+        records: &'a Records,
+    ) -> Option<&'a Link> {
         records.link(host, self.link_id(link, host, records)?)
+    }
+
+    /// Whether a link, or the membership that it is found by, gives groups or grants. What a
+    /// request was promised stays with it when the link is edited.
+    fn reaches_keys(&self, link: &LinkRef, host: &OrgId, records: &Records) -> bool {
+        let promised = match link {
+            LinkRef::OfMembership(member) => records
+                .membership(host, member)
+                .is_some_and(|row| !row.groups.is_empty() || !row.grants.is_empty()),
+            LinkRef::Id(_) | LinkRef::OfToken | LinkRef::Default => false,
+        };
+        promised
+            || self
+                .link(link, host, records)
+                .is_some_and(|link| link.config.preset.reaches_keys())
     }
 
     fn keys_of(&self, fact: &Fact, host: &OrgId, records: &Records, want: &mut impl FnMut(RowKey)) {
         match fact {
             Fact::Name(name) => want(RowKey::Name(name.clone())),
+            Fact::Token(selector) => want(RowKey::Token(*selector)),
             Fact::Organization => want(RowKey::Organization(host.clone())),
             Fact::OrganizationOf(org) => want(RowKey::Organization(org.clone())),
             Fact::Owners => want(RowKey::Owners(host.clone())),
@@ -248,12 +289,13 @@ impl Scope {
             Fact::Acting(member) => want(RowKey::Acting(member.clone(), host.clone())),
             Fact::ActingIn(other) => want(RowKey::Acting(host.clone(), other.clone())),
             Fact::Book => want(RowKey::AccessHead(host.clone())),
-            Fact::BookOf(org) => want(RowKey::AccessHead(org.clone())),
+            Fact::BookForActing(org) => {
+                if acting_by_group(records, org, host) {
+                    want(RowKey::AccessHead(org.clone()));
+                }
+            }
             Fact::BookForLink(link) => {
-                if self
-                    .link(link, host, records)
-                    .is_some_and(|link| link.config.preset.reaches_keys())
-                {
+                if self.reaches_keys(link, host, records) {
                     want(RowKey::AccessHead(host.clone()));
                 }
             }
@@ -290,7 +332,7 @@ impl Command {
                 }
                 OrganizationCommand::ChangeSettings { .. } => {
                     standing(&mut facts);
-                    facts.push(Fact::SeatCount);
+                    facts.extend([Fact::SeatCount, Fact::Seats]);
                 }
                 OrganizationCommand::Rename { name } => {
                     standing(&mut facts);
@@ -310,21 +352,21 @@ impl Command {
                     LinkCommand::Create {
                         token, as_default, ..
                     } => {
-                        facts.extend([Fact::Book, Fact::Link(link)]);
+                        facts.extend([Fact::Book, Fact::Link(link), Fact::Token(token.selector)]);
                         if *as_default {
                             facts.push(Fact::Link(LinkRef::Default));
                         }
                     }
-                    LinkCommand::Refresh { .. }
-                    | LinkCommand::Enable { .. }
-                    | LinkCommand::Disable { .. }
-                    | LinkCommand::Delete { .. } => {
+                    LinkCommand::Refresh { token, .. } | LinkCommand::Enable { token, .. } => {
                         facts.extend([
                             Fact::Link(link.clone()),
                             Fact::Tokens(link.clone()),
-                            Fact::Creator(link.clone()),
+                            Fact::Token(token.selector),
                             Fact::BookForLink(link),
                         ]);
+                    }
+                    LinkCommand::Disable { .. } | LinkCommand::Delete { .. } => {
+                        facts.extend([Fact::Link(link.clone()), Fact::Tokens(link)]);
                     }
                     LinkCommand::Edit { .. } => {
                         facts.extend([
@@ -340,6 +382,8 @@ impl Command {
             Self::Member(command) => match command {
                 MemberCommand::Claim { token, member, .. } => {
                     root = Root::Token(token.selector);
+                    // Managers of the host are told why a token is dead.
+                    standing(&mut facts);
                     let link = LinkRef::OfToken;
                     facts.extend([
                         Fact::Link(link.clone()),
@@ -402,7 +446,10 @@ impl Command {
                     facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
                     facts.extend(door_of(member));
                 }
-                MemberCommand::Cancel { member } | MemberCommand::Leave { member } => {
+                MemberCommand::Cancel { member }
+                | MemberCommand::Leave { member }
+                | MemberCommand::Expire { member } => {
+                    standing(&mut facts);
                     facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
                     facts.extend(door_of(member));
                     if let Member::Org(org) = member {
@@ -412,10 +459,6 @@ impl Command {
                                 .map(|user| Fact::MembershipIn(org.clone(), user)),
                         );
                     }
-                }
-                MemberCommand::Expire { member } => {
-                    facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
-                    facts.extend(door_of(member));
                 }
                 MemberCommand::ChangeRole { member, .. } => {
                     standing(&mut facts);
@@ -442,7 +485,16 @@ impl Command {
                         to: Grantee::Member(member),
                         ..
                     } => Some(member),
-                    _ => None,
+                    AccessCommand::CreateGroup { .. }
+                    | AccessCommand::RenameGroup { .. }
+                    | AccessCommand::DeleteGroup { .. }
+                    | AccessCommand::MarkInternal { .. }
+                    | AccessCommand::NestGroup { .. }
+                    | AccessCommand::UnnestGroup { .. }
+                    | AccessCommand::SetExternalGroup(_)
+                    | AccessCommand::SetSharing(_)
+                    | AccessCommand::Grant { .. }
+                    | AccessCommand::Revoke { .. } => None,
                 };
                 facts.extend(target.cloned().map(Fact::Membership));
             }
@@ -459,4 +511,10 @@ fn door_of(member: &Member) -> [Fact; 3] {
         Fact::Use(link(), member.clone()),
         Fact::Tally(link()),
     ]
+}
+
+fn acting_by_group(records: &Records, org: &OrgId, host: &OrgId) -> bool {
+    records
+        .acting(org, host)
+        .is_some_and(|rule| !rule.groups.is_empty())
 }

@@ -4,7 +4,7 @@ use guestlist_access::{
     AccessBook, ActionSet, Capability, Episodes, Hand, MemberPrincipal, Pattern, PresetGrant,
     Principal,
 };
-use guestlist_types::{Member, MemberKind, OrgId, RoleName, Timestamp, UserId};
+use guestlist_types::{Member, MemberKind, OrgId, RoleName, UserId};
 
 use crate::actor::Actor;
 use crate::command::{Env, Stated};
@@ -219,7 +219,7 @@ impl InOrg {
 
 /// A preset that names a group deleted meanwhile gives nothing, and says so: it never falls back
 /// to less or more in silence.
-pub(crate) fn check_exists(gift: &Preset, book: &AccessBook) -> Result<(), CommandError> {
+fn check_exists(gift: &Preset, book: &AccessBook) -> Result<(), CommandError> {
     if gift.groups.iter().all(|group| book.group(*group).is_some()) {
         Ok(())
     } else {
@@ -239,7 +239,10 @@ pub(crate) fn host_kept(member: Member, role: Option<&RoleName>, env: &Env<'_>) 
 fn host_application() -> Principal {
     let user = UserId::parse("host-application").expect("a plain word is a user id");
     let mut principal = MemberPrincipal::new(Member::User(user), Episodes::none());
-    principal.grants.push(PresetGrant { actions: ActionSet::ALL, pattern: Pattern::all() });
+    principal.grants.push(PresetGrant {
+        actions: ActionSet::ALL,
+        pattern: Pattern::all(),
+    });
     principal.role_is_owner = true;
     Principal::Member(principal)
 }

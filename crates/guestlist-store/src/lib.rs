@@ -12,7 +12,7 @@
 //! [`MemoryStore`] is a [`KvStore`] over the simplest possible engine.
 
 mod commit;
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod cursor;
 mod error;

@@ -635,8 +635,6 @@ fn with_only(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn decide_is_the_brute_force_union(book in arb_book(), principal in arb_principal()) {
         let rows: Vec<AccessChange> = book.rows().collect();

@@ -73,6 +73,17 @@ pub enum LinkCommand {
 }
 
 impl LinkCommand {
+    /// The token that this command issues, if it issues one.
+    #[must_use]
+    pub const fn new_token(&self) -> Option<&NewToken> {
+        match self {
+            Self::Create { token, .. }
+            | Self::Refresh { token, .. }
+            | Self::Enable { token, .. } => Some(token),
+            Self::Disable { .. } | Self::Edit { .. } | Self::Delete { .. } => None,
+        }
+    }
+
     /// The link that this command is about.
     #[must_use]
     pub const fn link(&self) -> LinkId {

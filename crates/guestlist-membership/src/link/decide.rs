@@ -21,7 +21,7 @@ use crate::organization::decide::existing;
 use crate::organization::{OrgStatus, Organization, Settings};
 use crate::policy::Standing;
 use crate::record::Records;
-use crate::standing::InOrg;
+use crate::standing::{InOrg, not_before};
 
 /// The longest time that an old token may stay valid after a refresh.
 pub const MAX_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -64,6 +64,7 @@ impl LinkDraft {
             if !env.now.is_before_end(config.expires_at) {
                 return Err(CommandError::InThePast);
             }
+            within_lifetime(&config, settings, env)?;
         }
         if let Some(uses) = self.max_uses {
             config.max_uses = match uses {
@@ -90,13 +91,47 @@ impl LinkDraft {
         if let Some(metadata) = &self.metadata {
             config.metadata = metadata.clone();
         }
-        check(&config, settings, env)?;
+        check(&config, env)?;
         Ok(config)
+    }
+
+    /// This draft, with what it leaves out taken from the host's defaults.
+    fn or(self, defaults: Self) -> Self {
+        Self {
+            label: self.label.or(defaults.label),
+            approval: self.approval.or(defaults.approval),
+            joined_by: self.joined_by.or(defaults.joined_by),
+            preset: self.preset.or(defaults.preset),
+            expiry: self.expiry.or(defaults.expiry),
+            max_uses: self.max_uses.or(defaults.max_uses),
+            allowed_domains: self.allowed_domains.or(defaults.allowed_domains),
+            allowed_members: self.allowed_members.or(defaults.allowed_members),
+            membership_ttl: self.membership_ttl.or(defaults.membership_ttl),
+            questions: self.questions.or(defaults.questions),
+            metadata: self.metadata.or(defaults.metadata),
+        }
+    }
+}
+
+/// "Lifetime above the policy cap is refused": of a new link, and where an end is asked for.
+fn within_lifetime(
+    config: &LinkConfig,
+    settings: &Settings,
+    env: &Env<'_>,
+) -> Result<(), CommandError> {
+    let Some(longest) = settings.max_link_lifetime else {
+        return Ok(());
+    };
+    match config.expires_at {
+        Some(end) if end <= env.now + longest => Ok(()),
+        Some(_) | None => Err(CommandError::LifetimeTooLong {
+            seconds: longest.as_secs(),
+        }),
     }
 }
 
 /// The same check for a new link and for an edited one.
-fn check(config: &LinkConfig, settings: &Settings, env: &Env<'_>) -> Result<(), CommandError> {
+fn check(config: &LinkConfig, env: &Env<'_>) -> Result<(), CommandError> {
     let at_most = |what, count: usize, max| {
         if count > max {
             Err(CommandError::TooMany { what, max })
@@ -116,7 +151,7 @@ fn check(config: &LinkConfig, settings: &Settings, env: &Env<'_>) -> Result<(), 
     at_most("grants in a preset", config.preset.grants.len(), MAX_GIFTS)?;
     at_most("allowed domains", config.allowed_domains.len(), MAX_ALLOWED)?;
     at_most("allowed members", config.allowed_members.len(), MAX_ALLOWED)?;
-    if let Some(role) = &config.preset.role {
+    if let Some(role) = role_for_users(config, env) {
         if !env.roles.contains(role) {
             return Err(CommandError::UnknownRole);
         }
@@ -124,17 +159,18 @@ fn check(config: &LinkConfig, settings: &Settings, env: &Env<'_>) -> Result<(), 
             return Err(CommandError::OwnerCanNotExpire);
         }
     }
-    if let Some(longest) = settings.max_link_lifetime {
-        let within = config
-            .expires_at
-            .is_some_and(|end| end <= env.now + longest);
-        if !within {
-            return Err(CommandError::LifetimeTooLong {
-                seconds: longest.as_secs(),
-            });
-        }
-    }
     Ok(())
+}
+
+/// The role that joining users get: the lowest one where the preset names none.
+fn role_for_users<'a>(config: &'a LinkConfig, env: &Env<'a>) -> Option<&'a RoleName> {
+    let lowest = || {
+        config
+            .joined_by
+            .admits(MemberKind::User)
+            .then(|| env.roles.default_role())
+    };
+    config.preset.role.as_ref().or_else(lowest)
 }
 
 pub(crate) fn decide(
@@ -144,8 +180,10 @@ pub(crate) fn decide(
     command: &LinkCommand,
     env: &Env<'_>,
 ) -> Result<Vec<Event>, CommandError> {
-    let organization = existing(records, host)?;
     let standing = InOrg::actor(records, actor, host, env);
+    // Outsiders get one answer for every link, of unknown and deleted organizations too.
+    standing.need_member("link")?;
+    let organization = existing(records, host)?;
     if let LinkCommand::Create {
         link,
         draft,
@@ -153,6 +191,7 @@ pub(crate) fn decide(
         as_default,
     } = command
     {
+        standing.need(Capability::LinksCreate, "link", env)?;
         if *as_default
             && let Some(id) = organization.default_link
             && records
@@ -160,7 +199,6 @@ pub(crate) fn decide(
                 .is_some_and(|link| link.deleted_at.is_none())
         {
             // `default_link`: made on first use, the same link afterwards (spec 3).
-            standing.need(Capability::LinksCreate, "link", env)?;
             return Ok(Vec::new());
         }
         if records.link(host, *link).is_some() {
@@ -170,6 +208,7 @@ pub(crate) fn decide(
         }
         let config = new_config(organization, &standing, draft, env)?;
         may_give(&standing, &config, records, env)?;
+        never_issued(records, token)?;
         let created = Link {
             id: *link,
             host: host.clone(),
@@ -203,7 +242,7 @@ pub(crate) fn decide(
             LinkStatus::Disabled => None,
             LinkStatus::Active => Some(LinkEvent::Disabled {
                 link: link.id,
-                ended: end_all(records, link, env.now),
+                ended: ends(records, link, env.now),
             }),
         },
         LinkCommand::Enable { token, .. } => match link.status {
@@ -211,6 +250,7 @@ pub(crate) fn decide(
             LinkStatus::Disabled => {
                 // A new token is a new promise of the same gift.
                 may_give(&standing, &link.config, records, env)?;
+                never_issued(records, token)?;
                 Some(LinkEvent::Enabled {
                     link: link.id,
                     generation: link.generation.next(),
@@ -223,10 +263,18 @@ pub(crate) fn decide(
         }
         LinkCommand::Delete { .. } => Some(LinkEvent::Deleted {
             link: link.id,
-            ended: end_all(records, link, env.now),
+            ended: ends(records, link, env.now),
         }),
     };
     Ok(event.map(Event::Link).into_iter().collect())
+}
+
+/// No selector is ever issued twice: the row of an earlier token is never written over.
+fn never_issued(records: &Records, token: &NewToken) -> Result<(), CommandError> {
+    match records.token(token.selector) {
+        Some(_) => Err(CommandError::SelectorTaken),
+        None => Ok(()),
+    }
 }
 
 /// Who may manage links manages all of them; who may create links manages their own.
@@ -249,16 +297,13 @@ fn new_config(
     draft: &LinkDraft,
     env: &Env<'_>,
 ) -> Result<LinkConfig, CommandError> {
-    standing.need(Capability::LinksCreate, "link", env)?;
     let settings = &organization.settings;
-    let unlimited = Settings {
-        max_link_lifetime: None,
-        ..settings.clone()
-    };
-    let base = settings
-        .link_defaults
-        .over(LinkConfig::default(), &unlimited, env)?;
-    let mut config = draft.over(base, settings, env)?;
+    let mut config = draft.clone().or(settings.link_defaults.clone()).over(
+        LinkConfig::default(),
+        settings,
+        env,
+    )?;
+    within_lifetime(&config, settings, env)?;
     // "A link made by somebody who may not approve never approves by itself" (spec 6): asked for,
     // it is refused; as the host's default it becomes a link that needs review.
     if config.approval == Approval::Auto && !standing.can(Capability::LinksAutoApprove, env) {
@@ -286,10 +331,6 @@ fn may_give(
         }
     }
     Ok(())
-}
-
-fn end_all(records: &Records, link: &Link, at: Timestamp) -> Vec<TokenEnd> {
-    ends(records, link, at)
 }
 
 /// The tokens of a link that end no later than `at`: ends are only ever moved earlier.
@@ -330,6 +371,7 @@ fn refresh(
         return Err(CommandError::OverlapTooLong);
     }
     may_give(standing, &link.config, records, env)?;
+    never_issued(records, token)?;
     let mut ended = ends(records, link, env.now + overlap);
     for end in ended.iter_mut().skip(MAX_OVERLAPPING) {
         end.at = end.at.min(env.now);
@@ -354,16 +396,25 @@ fn edit(
     if config == link.config {
         return Ok(None);
     }
+    // An edit is a gift, also one that only lets the same gift go on or reach others.
+    let only_words = LinkConfig {
+        label: link.config.label.clone(),
+        questions: link.config.questions.clone(),
+        metadata: link.config.metadata.clone(),
+        ..config.clone()
+    } == link.config;
+    if !only_words {
+        may_give(standing, &config, records, env)?;
+    }
+    // "Editing somebody else's link: the lower of the two ceilings" (spec 6).
     let gives_otherwise = config.preset != link.config.preset
         || config.approval != link.config.approval
         || config.joined_by != link.config.joined_by;
-    if gives_otherwise {
-        may_give(standing, &config, records, env)?;
-        // "Editing somebody else's link: the lower of the two ceilings" (spec 6).
-        if let Some(creator) = &link.creator {
-            let creator = InOrg::user(records, creator, &link.host, env.creator, env);
-            may_give(&creator, &config, records, env)?;
+    if gives_otherwise && let Some(creator) = creator(records, link, env) {
+        if !creator.is_member() {
+            return Err(CommandError::CreatorNotStanding { link: link.id });
         }
+        may_give(&creator, &config, records, env)?;
     }
     let uses = match config.max_uses {
         Some(_) => Some(
@@ -426,6 +477,23 @@ pub(crate) fn open<'a>(
         return Err(TokenProblem::Paused);
     }
     Ok(Opened { token, link, host })
+}
+
+/// Why a token opens nothing, for managers; `None` if it does.
+#[must_use]
+pub fn problem(records: &Records, presented: &Presented, env: &Env<'_>) -> Option<TokenProblem> {
+    let Opened { link, host, .. } = match open(records, presented, env) {
+        Ok(opened) => opened,
+        Err(problem) => return Some(problem),
+    };
+    let uses = records.link_tally(&host.id, link.id);
+    if !creator_stands(creator(records, link, env).as_ref(), &host.settings, env) {
+        Some(TokenProblem::CreatorNotStanding)
+    } else if link.condition(uses, host, env.now) == LinkCondition::Exhausted {
+        Some(TokenProblem::Exhausted)
+    } else {
+        None
+    }
 }
 
 /// What the creator of a link is in its host now; `None` for links of the host application.
@@ -529,6 +597,7 @@ pub fn preview(
     presented: &Presented,
     env: &Env<'_>,
 ) -> Result<LinkPreview, CommandError> {
+    let env = &not_before(env, records);
     let problem = match open(records, presented, env) {
         Ok(_) => None,
         Err(problem @ (TokenProblem::Expired | TokenProblem::Paused)) => Some(problem),
@@ -546,7 +615,7 @@ pub fn preview(
         host_name: host.name.clone(),
         host_display_name: host.display_name.clone(),
         label: link.config.label.clone(),
-        role: link.config.preset.role.clone(),
+        role: role_for_users(&link.config, env).cloned(),
         needs_review: !crate::member::decide::link_wants_auto(host, link, creator.as_ref(), env),
         questions: link.config.questions.clone(),
         expires_at: link.config.expires_at,

@@ -7,7 +7,7 @@ pub(crate) mod evolve;
 mod state;
 
 pub use command::{LinkCommand, NewToken};
-pub use decide::{LinkCondition, LinkPreview, MAX_OVERLAP, preview};
+pub use decide::{LinkCondition, LinkPreview, MAX_OVERLAP, preview, problem};
 pub use event::{LinkEvent, TokenEnd};
 pub use state::{
     Approval, Expiry, Generation, JoinedBy, Lasting, Link, LinkConfig, LinkDraft, LinkStatus,

@@ -16,7 +16,7 @@ use crate::organization::decide::{active, existing};
 use crate::organization::{Organization, OrganizationEvent};
 use crate::policy::{AfterRejection, Joins, Standing};
 use crate::record::Records;
-use crate::standing::{InOrg, check_exists};
+use crate::standing::InOrg;
 
 pub(crate) fn decide(
     records: &Records,
@@ -27,6 +27,20 @@ pub(crate) fn decide(
 ) -> Result<Vec<Event>, CommandError> {
     if let MemberCommand::RestrictActing { host: other, rule } = command {
         return restrict_acting(records, host, actor, other, rule.as_ref(), env);
+    }
+    if let MemberCommand::Claim { token, .. } = command {
+        // "The host equals the host of the token; a caller's expected host can only turn success
+        // into an invalid token."
+        let elsewhere = records.token(token.selector).map(|token| &token.host) != Some(host);
+        if elsewhere {
+            return Err(TokenRefusal::hidden(TokenProblem::Unknown).into());
+        }
+    }
+    if let MemberCommand::Expire { member } = command {
+        let standing = InOrg::actor(records, actor, host, env);
+        if !standing.is_member() && acts_for(records, actor, member, env).is_err() {
+            return Err(CommandError::NotFound { what: "membership" });
+        }
     }
     // An episode that has run out is ended first, so that what follows meets a written ending.
     if let Some(ended) = run_out(records, host, command, env) {
@@ -117,9 +131,7 @@ pub(crate) fn decide(
             let membership = found(records, host, member)?;
             match membership.phase(env.now) {
                 Phase::Approved => {
-                    if let Some(role) = &membership.role {
-                        remover.need_rank(role, env)?;
-                    }
+                    remover.may_take(membership.role.as_ref(), env)?;
                     end(records, membership, Cause::Removed, reason.clone(), env)
                 }
                 Phase::Removed => Ok(Vec::new()),
@@ -157,6 +169,9 @@ pub(crate) fn decide(
         MemberCommand::Block { member, reason } => {
             manager(Capability::MembersRemove)?;
             existing(records, host)?;
+            if *member == Member::Org(host.clone()) {
+                return Err(CommandError::OwnOrganization);
+            }
             let blocked = records
                 .membership(host, member)
                 .is_some_and(|record| record.block.is_some());
@@ -167,6 +182,7 @@ pub(crate) fn decide(
         }
         MemberCommand::Unblock { member } => {
             manager(Capability::MembersRemove)?;
+            existing(records, host)?;
             let membership = found(records, host, member)?;
             Ok(unless(membership.block.is_none(), || {
                 MemberEvent::Unblocked {
@@ -176,6 +192,7 @@ pub(crate) fn decide(
         }
         MemberCommand::LiftRemoval { member } => {
             manager(Capability::MembersRemove)?;
+            existing(records, host)?;
             let membership = found(records, host, member)?;
             let nothing = membership.removed_at.is_none() && !membership.review_required;
             Ok(unless(nothing, || MemberEvent::RemovalLifted {
@@ -278,22 +295,68 @@ impl Claim<'_> {
         actor: &Actor,
         env: &Env<'_>,
     ) -> Result<Vec<Event>, CommandError> {
-        acts_for(records, actor, self.member, env)?;
-        let profile = profile_of(records, self.member, self.profile)?;
+        let manages = records.token(self.token.selector).is_some_and(|token| {
+            InOrg::actor(records, actor, &token.host, env).can(Capability::LinksManage, env)
+        });
         let refuse = |problem| {
-            let manages = records.token(self.token.selector).is_some_and(|token| {
-                InOrg::actor(records, actor, &token.host, env).can(Capability::LinksManage, env)
-            });
             CommandError::InvalidToken(if manages {
                 TokenRefusal::disclosed(problem)
             } else {
                 TokenRefusal::hidden(problem)
             })
         };
-        let Opened { token, link, host } = open(records, self.token, env).map_err(refuse)?;
+        // The token is looked at first: one that opens nothing says so to everybody alike.
+        let opened = open(records, self.token, env).map_err(refuse)?;
+        let Opened { link, host, .. } = opened;
         let creator = creator(records, link, env);
         if !creator_stands(creator.as_ref(), &host.settings, env) {
             return Err(refuse(TokenProblem::CreatorNotStanding));
+        }
+        // So does one that is exhausted, whatever else would be refused: only who has a use of it
+        // already gets to hear anything else.
+        let exhausted = link.config.max_uses.is_some_and(|limit| {
+            records
+                .link_tally(&host.id, link.id)
+                .is_none_or(|uses| uses >= limit.get())
+        });
+        let has_use = || {
+            records
+                .link_use(&host.id, link.id, self.member)
+                .is_some_and(|held| held.state.counts())
+        };
+        acts_for(records, actor, self.member, env).map_err(|error| {
+            if exhausted {
+                refuse(TokenProblem::Exhausted)
+            } else {
+                error
+            }
+        })?;
+        self.past_the_token(records, actor, opened, creator.as_ref(), &refuse, env)
+            .map_err(|error| {
+                if exhausted && !has_use() {
+                    refuse(TokenProblem::Exhausted)
+                } else {
+                    error
+                }
+            })
+    }
+
+    fn past_the_token(
+        &self,
+        records: &Records,
+        actor: &Actor,
+        Opened { token, link, host }: Opened<'_>,
+        creator: Option<&InOrg>,
+        refuse: &impl Fn(TokenProblem) -> CommandError,
+        env: &Env<'_>,
+    ) -> Result<Vec<Event>, CommandError> {
+        let profile = profile_of(records, self.member, self.profile)?;
+        // What the host is shown as a verified address is one.
+        if let Some(email) = &profile.email
+            && !actor.is_system()
+            && !actor.emails().contains(email)
+        {
+            return Err(CommandError::EmailNotVerified);
         }
         // "An organization can't join itself" (spec 2).
         if *self.member == Member::Org(host.id.clone()) {
@@ -301,24 +364,17 @@ impl Claim<'_> {
         }
         let membership = records.membership(&host.id, self.member);
         let phase = membership.map_or(Phase::Never, |record| record.phase(env.now));
-        let auto = membership.is_none_or(|record| !record.review_required)
-            && self.approves_itself(records, host, link, creator.as_ref(), env)?;
-        match phase {
-            // "unchanged" in the table of spec 2: the same membership, and no use is taken.
-            Phase::Approved => return Ok(Vec::new()),
-            Phase::Pending if !auto => return Ok(Vec::new()),
-            // "becomes approved".
-            Phase::Pending
-            | Phase::Never
-            | Phase::Rejected
-            | Phase::Removed
-            | Phase::Cancelled
-            | Phase::RequestExpired
-            | Phase::Expired => {}
+        // "unchanged" in the table of spec 2: the same membership, and no use is taken.
+        if phase == Phase::Approved {
+            return Ok(Vec::new());
         }
-        self.restrictions(link, actor)?;
+        let auto = membership.is_none_or(|record| !record.review_required)
+            && self.approves_itself(records, host, link, creator, env)?;
+        // Unchanged, too; a claim that approves itself lets the waiting request in.
+        if phase == Phase::Pending && !auto {
+            return Ok(Vec::new());
+        }
         if let Some(record) = membership {
-            coming_back(record, host, link, env)?;
             // "Tokens issued before the removal are dead for that member" (spec 2).
             if record
                 .removed_at
@@ -326,7 +382,9 @@ impl Claim<'_> {
             {
                 return Err(refuse(TokenProblem::BeforeRemoval));
             }
+            coming_back(record, host, link, env)?;
         }
+        self.restrictions(link, actor)?;
         let door = Door::Link {
             link: link.id,
             generation: token.generation,
@@ -348,6 +406,9 @@ impl Claim<'_> {
                 .role
                 .as_ref()
                 .is_some_and(|role| env.roles.is_owner(role));
+        if becomes_owner && link.config.membership_ttl.is_some() {
+            return Err(CommandError::OwnerCanNotExpire);
+        }
         let mut events = Vec::with_capacity(3);
         if let (Phase::Pending, Some(record)) = (phase, membership) {
             // The request came through another link: that one gets its use back.
@@ -414,20 +475,18 @@ impl Claim<'_> {
         if !link_wants_auto(host, link, creator, env) {
             return Ok(false);
         }
-        let preset = &link.config.preset;
-        if preset.reaches_keys() {
-            let book = records.book().ok_or(CommandError::FactMissing {
-                fact: "access rules",
-            })?;
-            check_exists(preset, book)?;
+        // Under `Keep` the link stands for what it gave when it was made; the fixed ceiling of
+        // proxy users, and that groups are there, still count.
+        let system = InOrg::system(env);
+        let giver = creator
+            .filter(|_| host.settings.standing != Standing::Keep)
+            .unwrap_or(&system);
+        let (preset, kind) = (&link.config.preset, self.member.kind());
+        match giver.may_give(preset, kind, records.book(), env) {
+            Ok(()) => Ok(true),
+            Err(missing @ CommandError::FactMissing { .. }) => Err(missing),
+            Err(_) => Ok(false),
         }
-        let Some(creator) = creator else {
-            return Ok(true);
-        };
-        Ok(host.settings.standing == Standing::Keep
-            || creator
-                .may_give(preset, self.member.kind(), records.book(), env)
-                .is_ok())
     }
 
     /// What the link asks of whoever comes through it. All restrictions combine.
@@ -477,14 +536,13 @@ pub(crate) fn link_wants_auto(
     creator: Option<&InOrg>,
     env: &Env<'_>,
 ) -> bool {
+    let may_approve = creator.is_none_or(|creator| creator.can(Capability::LinksAutoApprove, env));
+    // Whoever made the link could approve then, and `Keep` is content with that.
+    let kept = link.config.approval == Approval::Auto && host.settings.standing == Standing::Keep;
     match host.settings.joins {
         Joins::AlwaysReview => false,
-        Joins::AlwaysAuto => true,
-        Joins::LinkDecides => {
-            link.config.approval == Approval::Auto
-                && (host.settings.standing == Standing::Keep
-                    || creator.is_none_or(|creator| creator.can(Capability::LinksAutoApprove, env)))
-        }
+        Joins::AlwaysAuto => may_approve || kept,
+        Joins::LinkDecides => kept || (may_approve && link.config.approval == Approval::Auto),
     }
 }
 
@@ -865,6 +923,7 @@ fn may_reinstate(
     for grant in book.grants() {
         if let Subject::Member { member, episode } = &grant.subject
             && earlier(member, *episode)
+            && env.now.is_before_end(grant.expires_at)
         {
             gift.grants.push(guestlist_access::PresetGrant {
                 actions: grant.actions,
@@ -881,7 +940,7 @@ fn may_reinstate(
             }
         }
     }
-    reviewer.may_give(&gift, record.member.kind(), Some(book), env)
+    reviewer.may_give_keys(&gift, record.member.kind(), Some(book), env)
 }
 
 struct Add<'a> {
@@ -919,7 +978,7 @@ impl Add<'_> {
         let proxy = proxy_of(record, &profile, self.member, self.proxy);
         let seat = take_seat(records, organization, phase, true)?;
         match (phase, record) {
-            (Phase::Approved, Some(record)) => Ok(more(record, &gift, self.member, env)),
+            (Phase::Approved, Some(record)) => more(record, &gift, self.member, env),
             (Phase::Pending, Some(record)) => {
                 let owner = ends_well(&gift, self.expires_at, env)?;
                 let event = MemberEvent::Approved {
@@ -969,7 +1028,12 @@ impl Add<'_> {
 }
 
 /// "May add groups or raise the role, never lower it" (spec 2).
-fn more(record: &Membership, gift: &Preset, member: &Member, env: &Env<'_>) -> Vec<Event> {
+fn more(
+    record: &Membership,
+    gift: &Preset,
+    member: &Member,
+    env: &Env<'_>,
+) -> Result<Vec<Event>, CommandError> {
     let mut all = Preset {
         role: record.role.clone(),
         groups: record.groups.union(&gift.groups).copied().collect(),
@@ -984,21 +1048,23 @@ fn more(record: &Membership, gift: &Preset, member: &Member, env: &Env<'_>) -> V
     if let (Some(held), Some(given)) = (&record.role, &gift.role)
         && held != given
         && env.roles.within(held, Some(given))
-        && (record.expires_at.is_none() || !env.roles.is_owner(given))
     {
         owner = env.roles.is_owner(given);
+        if owner && record.expires_at.is_some() {
+            return Err(CommandError::OwnerCanNotExpire);
+        }
         all.role = Some(given.clone());
     }
     let unchanged =
         all.role == record.role && all.groups == record.groups && all.grants == record.grants;
     if unchanged {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let event = MemberEvent::GiftAdded {
         member: member.clone(),
         gift: Box::new(all),
     };
-    with_owner(vec![Event::Member(event)], member, owner)
+    Ok(with_owner(vec![Event::Member(event)], member, owner))
 }
 
 fn change_role(
@@ -1023,9 +1089,7 @@ fn change_role(
     }
     // The same ceiling for the role that is taken as for the one that is given.
     changer.need_rank(role, env)?;
-    if let Some(held) = &record.role {
-        changer.need_rank(held, env)?;
-    }
+    changer.may_take(record.role.as_ref(), env)?;
     if record.role.as_ref() == Some(role) {
         return Ok(Vec::new());
     }

@@ -5,7 +5,7 @@ use guestlist_types::{Member, OrgId};
 
 use super::command::OrganizationCommand;
 use super::event::OrganizationEvent;
-use super::state::{OrgStatus, Organization};
+use super::state::{OrgStatus, Organization, Settings};
 use crate::actor::Actor;
 use crate::command::Env;
 use crate::error::CommandError;
@@ -60,8 +60,9 @@ pub(crate) fn decide(
     if let OrganizationCommand::Register { .. } = command {
         return register(records, host, actor, command, env);
     }
-    let organization = existing(records, host)?;
     let standing = InOrg::actor(records, actor, host, env);
+    standing.need_member("organization")?;
+    let organization = existing(records, host)?;
     let settings_manager = || standing.need(Capability::SettingsManage, "organization", env);
     let event = match command {
         OrganizationCommand::ReserveName { .. } | OrganizationCommand::Register { .. } => None,
@@ -95,9 +96,7 @@ pub(crate) fn decide(
             settings_manager()?;
             // Checks the defaults as a new link would; the ceiling is checked with each link,
             // because it is its creator who gives.
-            settings
-                .link_defaults
-                .over(LinkConfig::default(), &settings.clone(), env)?;
+            check(settings, env)?;
             let seats_taken = match settings.seats {
                 Some(seats) => {
                     let count = records
@@ -134,6 +133,17 @@ pub(crate) fn decide(
         }
     };
     Ok(event.map(Event::Organization).into_iter().collect())
+}
+
+/// Settings under which no link could be made, or no request could wait, are refused.
+fn check(settings: &Settings, env: &Env<'_>) -> Result<(), CommandError> {
+    settings
+        .link_defaults
+        .over(LinkConfig::default(), settings, env)?;
+    if settings.request_ttl.is_some_and(|ttl| ttl.is_zero()) {
+        return Err(CommandError::InThePast);
+    }
+    Ok(())
 }
 
 fn system_only(actor: &Actor) -> Result<(), CommandError> {
@@ -200,9 +210,7 @@ fn register(
         };
     }
     needs_name(records, host, name)?;
-    settings
-        .link_defaults
-        .over(LinkConfig::default(), settings, env)?;
+    check(settings, env)?;
     let organization = Organization {
         id: host.clone(),
         name: name.clone(),

@@ -1,1 +1,200 @@
-//! The store contract as tests.
+//! The store contract as tests, for any store (feature `conformance`).
+//!
+//! Say how to make a store, and let [`conformance_tests!`](crate::conformance_tests) make a test of
+//! every case:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use guestlist_store::MemoryStore;
+//! use guestlist_store::conformance::Fixture;
+//!
+//! struct Memory;
+//!
+//! #[async_trait]
+//! impl Fixture for Memory {
+//!     type Store = MemoryStore;
+//!
+//!     async fn store(&self) -> MemoryStore {
+//!         MemoryStore::in_memory()
+//!     }
+//!
+//!     async fn reopen(&self, _: MemoryStore) -> Option<MemoryStore> {
+//!         None // gone with its last clone
+//!     }
+//! }
+//!
+//! mod conformance {
+//!     guestlist_store::conformance_tests!(super::Memory);
+//! }
+//! # use guestlist_store::conformance::{block_on, cases};
+//! # block_on(cases::absent_rows_read_as_absent(&Memory));
+//! ```
+//!
+//! Each case gets a store of its own from the fixture and panics where that store breaks the
+//! contract. Cases are plain functions in [`cases`]; [`run_all`] runs them one after the other, for
+//! test runners of another kind. The suite drives stores with real commands through a [`Harness`],
+//! which is there for an adapter's own tests, too. It needs no async runtime and never sleeps.
+//!
+//! A race over a store that never yields proves nothing, so every race is first told as two
+//! decisions on one snapshot and two commits, of which the second has to be refused; threads come
+//! after that.
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "panicking where a store breaks the contract is what all of this is for"
+)]
+
+use core::future::Future;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, Waker};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Wake;
+use std::thread::{self, Thread};
+
+use async_trait::async_trait;
+
+use crate::store::Store;
+
+pub mod cases;
+mod harness;
+mod observe;
+mod world;
+
+pub use harness::{Harness, Issued, Order};
+
+/// A future of a case.
+pub type CaseFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// How to make a store for the suite.
+#[async_trait]
+pub trait Fixture: Send + Sync {
+    /// The store.
+    type Store: Store;
+
+    /// A fresh store, empty and apart from all others.
+    async fn store(&self) -> Self::Store;
+
+    /// The same records again after the end of a process; `None` if they are gone by then, as
+    /// those of a store that is not [`durable`](crate::Capabilities::durable) are.
+    async fn reopen(&self, store: Self::Store) -> Option<Self::Store>;
+
+    /// Waits until feed and lists show all that was committed. Nothing to do, unless they may be
+    /// late ([`Capabilities::feed_lag`](crate::Capabilities::feed_lag)).
+    async fn settle(&self, store: &Self::Store) {
+        let _ = store;
+    }
+
+    /// Runs a future to its end, on this thread. For stores that need a runtime of their own: it
+    /// has to make progress on other threads while this one is blocked, and this is called from
+    /// several threads at once.
+    fn block_on(&self, future: CaseFuture<'_>) {
+        block_on(future);
+    }
+}
+
+/// Runs a future to its end on this thread, which sleeps while there is nothing to do.
+///
+/// ```
+/// # use guestlist_store::conformance::block_on;
+/// assert_eq!(block_on(async { 1 + 1 }), 2);
+/// ```
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        thread::park();
+    }
+}
+
+/// One case, for runners of another kind.
+struct Case<'a> {
+    name: &'static str,
+    future: AssertUnwindSafe<CaseFuture<'a>>,
+}
+
+/// A case that panics, panics with its name.
+impl Future for Case<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let name = self.name;
+        let future = &mut self.future.0;
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        polled.unwrap_or_else(|panic| {
+            let said = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("it panicked");
+            panic!("conformance case `{name}`: {said}")
+        })
+    }
+}
+
+/// Makes a `#[test]` of every case, in the module where it is called.
+///
+/// The argument is an expression that makes a [`Fixture`]; every test evaluates it. See the
+/// [module](crate::conformance) for an example.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($fixture:expr) => {
+        $crate::__conformance_cases!(tests $fixture);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_expand {
+    (tests ($fixture:expr) $($case:ident)*) => {$(
+        #[test]
+        fn $case() {
+            let fixture = $fixture;
+            let case = $crate::conformance::cases::$case(&fixture);
+            $crate::conformance::Fixture::block_on(&fixture, ::std::boxed::Box::pin(case));
+        }
+    )*};
+    (run ($fixture:expr) $($case:ident)*) => {$(
+        Case {
+            name: stringify!($case),
+            future: AssertUnwindSafe(Box::pin(cases::$case($fixture))),
+        }
+        .await;
+    )*};
+    (names ($fixture:expr) $($case:ident)*) => {
+        &[$(stringify!($case)),*]
+    };
+}
+
+/// Every case, in the order in which they are best read when many fail.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_cases {
+    ($mode:ident $fixture:expr) => {
+        $crate::__conformance_expand! {
+            $mode ($fixture)
+            absent_rows_read_as_absent
+            rows_of_every_kind_come_back
+        }
+    };
+}
+
+/// The names of all cases.
+pub const CASES: &[&str] = __conformance_cases!(names ());
+
+/// Runs every case, each on a store of its own.
+pub async fn run_all<F: Fixture>(fixture: &F) {
+    __conformance_cases!(run fixture);
+}

@@ -1,0 +1,192 @@
+//! `@org/key`: how a caller's keys and those of its hosts are reached.
+
+use guestlist_access::{AccessBook, GroupMember, MemberPrincipal, Principal};
+use guestlist_types::{Member, OrgId, OrgName, ProxyUserId};
+
+use crate::actor::Actor;
+use crate::command::Env;
+use crate::member::{ActingRule, Phase};
+use crate::organization::{OrgStatus, Organization};
+use crate::record::Records;
+use crate::standing::{InOrg, host_kept};
+
+/// Why an address leads nowhere. For the audit record only: towards the caller every reason is
+/// one and the same answer (spec 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Unreachable {
+    /// No organization has this name now.
+    UnknownOrganization,
+    /// The organization is suspended or deleted.
+    OrganizationNotActive,
+    /// The caller acts in no organization, or doesn't belong to it.
+    CallerNotInOrganization,
+    /// The caller's organization is suspended or deleted.
+    CallerNotActive,
+    /// The caller's organization is no member; this is where its membership is.
+    NotAMember(Phase),
+    /// The caller's organization lets only others act through its proxy user.
+    ActingNotAllowed,
+}
+
+impl Unreachable {
+    /// The stable code of this reason.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::UnknownOrganization => "unknown-organization",
+            Self::OrganizationNotActive => "organization-not-active",
+            Self::CallerNotInOrganization => "caller-not-in-organization",
+            Self::CallerNotActive => "caller-not-active",
+            Self::NotAMember(_) => "not-a-member",
+            Self::ActingNotAllowed => "acting-not-allowed",
+        }
+    }
+}
+
+/// Somebody who may be decided about: what they hold, and the proxy user that they act through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// What is held.
+    pub principal: Principal,
+    /// The proxy user, in another organization.
+    pub proxy: Option<ProxyUserId>,
+}
+
+/// What an actor holds in the organization that it acts in.
+///
+/// # Errors
+///
+/// [`Unreachable`] if it doesn't belong to it, or the organization is not active.
+pub fn reach_own(
+    records: &Records,
+    org: &OrgId,
+    actor: &Actor,
+    env: &Env<'_>,
+) -> Result<Reached, Unreachable> {
+    match records
+        .organization(org)
+        .map(|organization| organization.status)
+    {
+        Some(OrgStatus::Active) => {}
+        Some(OrgStatus::Suspended | OrgStatus::Deleted) => {
+            return Err(Unreachable::CallerNotActive);
+        }
+        None => return Err(Unreachable::UnknownOrganization),
+    }
+    let standing = InOrg::actor(records, actor, org, env);
+    if !standing.is_member() {
+        return Err(Unreachable::CallerNotInOrganization);
+    }
+    Ok(Reached {
+        principal: standing.principal().clone(),
+        proxy: None,
+    })
+}
+
+/// What an actor holds in another organization: that of its own organization's proxy user there,
+/// and nothing else. `book` is the access rules of the caller's organization, which its rule of
+/// who may act can refer to.
+///
+/// # Errors
+///
+/// [`Unreachable`], which only the audit record may tell.
+pub fn reach_host(
+    records: &Records,
+    host: Option<&OrgId>,
+    actor: &Actor,
+    book: Option<&AccessBook>,
+    env: &Env<'_>,
+) -> Result<Reached, Unreachable> {
+    let caller = actor
+        .organization()
+        .ok_or(Unreachable::CallerNotInOrganization)?;
+    let own = reach_own(records, caller, actor, env).map_err(|error| match error {
+        Unreachable::UnknownOrganization => Unreachable::CallerNotInOrganization,
+        other => other,
+    })?;
+    let host = host
+        .and_then(|host| records.organization(host))
+        .ok_or(Unreachable::UnknownOrganization)?;
+    match host.status {
+        OrgStatus::Active => {}
+        OrgStatus::Suspended | OrgStatus::Deleted => {
+            return Err(Unreachable::OrganizationNotActive);
+        }
+    }
+    let membership = records
+        .membership(&host.id, &Member::Org(caller.clone()))
+        .ok_or(Unreachable::NotAMember(Phase::Never))?;
+    let principal = membership
+        .principal(env.roles, env.now)
+        .ok_or_else(|| Unreachable::NotAMember(membership.phase(env.now)))?;
+    if let Some(rule) = records.acting(caller, &host.id)
+        && !may_act(rule, actor, &own.principal, book)
+    {
+        return Err(Unreachable::ActingNotAllowed);
+    }
+    Ok(Reached {
+        principal: Principal::Member(principal),
+        proxy: membership.proxy.as_ref().map(|proxy| proxy.id),
+    })
+}
+
+/// "The member organization can restrict which of its users and groups may act through it"
+/// (spec 7).
+fn may_act(rule: &ActingRule, actor: &Actor, held: &Principal, book: Option<&AccessBook>) -> bool {
+    if actor.is_system()
+        || actor
+            .user_id()
+            .is_some_and(|user| rule.users.contains(user))
+    {
+        return true;
+    }
+    let Principal::Member(member) = held else {
+        return false;
+    };
+    rule.groups.iter().any(|group| {
+        member.groups.contains(group)
+            || book.is_some_and(|book| {
+                book.members_of(*group).any(|entry| match entry {
+                    GroupMember::Member {
+                        member: listed,
+                        episode,
+                    } => *listed == member.member && member.episodes.contains(*episode),
+                    GroupMember::Group(_) => false,
+                })
+            })
+    })
+}
+
+/// What a member holds in an organization, to be explained to its managers; `None` if it is not
+/// in. A user that guestlist keeps no membership of is taken for one of the host application's.
+#[must_use]
+pub fn principal_of(
+    records: &Records,
+    org: &OrgId,
+    member: &Member,
+    env: &Env<'_>,
+) -> Option<MemberPrincipal> {
+    match records
+        .membership(org, member)
+        .filter(|record| record.status.is_some())
+    {
+        Some(record) => record.principal(env.roles, env.now),
+        None => match member {
+            Member::User(_) => Some(host_kept(member.clone(), None, env)),
+            Member::Org(_) => None,
+        },
+    }
+}
+
+/// The organization, if it is active and has this name now.
+#[must_use]
+pub fn active_named<'a>(
+    records: &'a Records,
+    org: &OrgId,
+    name: &OrgName,
+) -> Option<&'a Organization> {
+    records
+        .organization(org)
+        .filter(|found| found.status == OrgStatus::Active && found.name == *name)
+}

@@ -1,0 +1,1398 @@
+//! A small world for tests, and proptest strategies of what is done in it.
+//!
+//! A [`World`] holds everything that was ever folded, and decides every command on the rows of
+//! its scope only, as a shell does: a fact that a scope leaves out, and a row that is written
+//! without having been looked at, are found out by [`World::run`].
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use guestlist_access::{
+    AccessBook, AccessChange, AccessCommand, Action, ActionSet, Audience, Episode, Giver, Grant,
+    Grantee, Pattern, PresetGrant, RoleCatalog, Sharing, Subject,
+};
+use guestlist_token::{PepperId, Selector, TokenTag};
+use guestlist_types::{
+    Bucket, EmailAddress, EmailDomain, GrantId, GroupId, GroupName, Label, LinkId, Member,
+    MemberKind, OrgId, OrgName, ProxyUserId, RoleName, Timestamp, UserId,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::actor::Actor;
+use crate::command::{Command, Env, Stated};
+use crate::decide::{Decided, decide, evolve};
+use crate::error::{CommandError, TokenProblem};
+use crate::event::{Event, Stamp};
+use crate::link::{
+    Approval, Expiry, JoinedBy, Lasting, LinkCommand, LinkDraft, LinkStatus, NewToken, Preset,
+    UseState, Uses,
+};
+use crate::member::{
+    ActingRule, Changes, Door, MemberCommand, MemberEvent, Membership, Phase, Presented, Profile,
+    Status,
+};
+use crate::organization::{OrganizationCommand, OrganizationEvent, Pause, Settings};
+use crate::policy::{AfterRejection, Joins, Seats, Standing};
+use crate::record::{Records, Row, RowKey, SeatCount};
+use crate::scope::{Fact, Loaded, Scope};
+
+/// When a world begins.
+pub const START: Timestamp = Timestamp::from_micros(1_000_000_000_000);
+
+/// An organization of the small world.
+#[must_use]
+pub fn org(number: u8) -> OrgId {
+    OrgId::parse(&format!("org_{number}")).expect("a plain id is valid")
+}
+
+/// The name that it is registered under.
+#[must_use]
+pub fn org_name(number: u8) -> OrgName {
+    OrgName::parse(&format!("org-{number}")).expect("a plain name is valid")
+}
+
+/// A user of the small world.
+#[must_use]
+pub fn user(number: u8) -> UserId {
+    UserId::parse(&format!("user_{number}")).expect("a plain id is valid")
+}
+
+/// An organization as a member.
+#[must_use]
+pub fn org_member(number: u8) -> Member {
+    Member::Org(org(number))
+}
+
+/// A user as a member.
+#[must_use]
+pub fn user_member(number: u8) -> Member {
+    Member::User(user(number))
+}
+
+/// The founder of the organization of this number, acting there.
+#[must_use]
+pub fn founder(number: u8) -> Actor {
+    Actor::user(user(number)).in_organization(org(number))
+}
+
+/// A link's id.
+#[must_use]
+pub const fn link_id(number: u8) -> LinkId {
+    LinkId::from_bytes([number; 16])
+}
+
+/// A group's id.
+#[must_use]
+pub const fn group_id(number: u8) -> GroupId {
+    GroupId::from_bytes([number; 16])
+}
+
+/// A grant's id.
+#[must_use]
+pub const fn grant_id(number: u8) -> GrantId {
+    GrantId::from_bytes([number; 16])
+}
+
+/// A role.
+#[must_use]
+pub fn role(name: &str) -> RoleName {
+    RoleName::parse(name).expect("a plain name is valid")
+}
+
+/// A token as a genuine one is presented.
+#[must_use]
+pub const fn presented(selector: Selector) -> Presented {
+    Presented {
+        selector,
+        genuine: true,
+    }
+}
+
+/// Everything that ever happened, and what it comes to.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The clock; it may step back.
+    pub now: Timestamp,
+    /// The host application's roles.
+    pub roles: RoleCatalog,
+    /// What the host application says of creators that guestlist keeps no membership of.
+    pub stated: BTreeMap<(OrgId, UserId), RoleName>,
+    records: Records,
+    log: Vec<(OrgId, Stamp, Event)>,
+    drawn: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The rows of a scope while they are collected.
+struct Loading {
+    known: BTreeSet<RowKey>,
+    records: Records,
+}
+
+impl Loaded for Loading {
+    fn knows(&self, key: &RowKey) -> bool {
+        self.known.contains(key)
+    }
+
+    fn records(&self) -> &Records {
+        &self.records
+    }
+}
+
+impl World {
+    /// Nothing, with the roles `owner`, `admin` and `member`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            now: START,
+            roles: RoleCatalog::owner_admin_member(),
+            stated: BTreeMap::new(),
+            records: Records::new(),
+            log: Vec::new(),
+            drawn: 0,
+        }
+    }
+
+    /// The organizations 0, 1 and 2, each with its founder, two groups, the second one internal,
+    /// and two links: the first needs review, the second approves by itself.
+    ///
+    /// # Panics
+    ///
+    /// If a rule refuses that.
+    #[must_use]
+    pub fn populated() -> Self {
+        let mut world = Self::new();
+        for number in 0..3 {
+            world.register(number, Settings::default());
+            for (group, internal) in [(1, false), (2, true)] {
+                let command = AccessCommand::CreateGroup {
+                    id: group_id(group),
+                    name: GroupName::parse(&format!("group {group}")).expect("valid"),
+                    internal,
+                };
+                world
+                    .run(&org(number), &founder(number), &Command::Access(command))
+                    .expect("founders make groups");
+            }
+            for (link, draft) in [(1, LinkDraft::review()), (2, LinkDraft::auto())] {
+                world
+                    .create(number, &founder(number), link, draft)
+                    .expect("founders make links");
+            }
+        }
+        world
+    }
+
+    /// Registers an organization with its founder, who holds everything.
+    ///
+    /// # Panics
+    ///
+    /// If a rule refuses that.
+    pub fn register(&mut self, number: u8, settings: Settings) {
+        let (id, name, member) = (org(number), org_name(number), user_member(number));
+        let grant = Grant {
+            id: grant_id(200),
+            giver: Giver::System,
+            at: self.now,
+            expires_at: None,
+            subject: Subject::Member {
+                member,
+                episode: Episode::new(1),
+            },
+            actions: ActionSet::ALL,
+            pattern: Pattern::all(),
+        };
+        for command in [
+            OrganizationCommand::ReserveName { name: name.clone() },
+            OrganizationCommand::Register {
+                name,
+                display_name: None,
+                founder: Some(user(number)),
+                founder_grant: Some(Box::new(grant)),
+                settings: Box::new(settings),
+            },
+        ] {
+            self.run(&id, &Actor::system(), &Command::Organization(command))
+                .expect("the host application registers organizations");
+        }
+    }
+
+    /// All rows.
+    #[must_use]
+    pub const fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// All events, in order.
+    #[must_use]
+    pub fn log(&self) -> &[(OrgId, Stamp, Event)] {
+        &self.log
+    }
+
+    /// Moves the clock forward.
+    pub fn pass(&mut self, duration: Duration) {
+        self.now = self.now + duration;
+    }
+
+    /// A token that was never drawn before.
+    ///
+    /// # Panics
+    ///
+    /// After too many draws.
+    pub fn draw(&mut self, host: &OrgId) -> NewToken {
+        self.drawn += 1;
+        let number = u64::from(Bucket::of(host).get()) * 62_u64.pow(8) + self.drawn;
+        let selector = i64::try_from(number).ok().and_then(Selector::from_i64);
+        let mut mac = [0xa5; 32];
+        mac[24..].copy_from_slice(&self.drawn.to_be_bytes());
+        NewToken {
+            selector: selector.expect("worlds draw few tokens"),
+            tag: TokenTag::new(PepperId::new(1), mac),
+        }
+    }
+
+    /// A proxy user's id that was never drawn before.
+    pub fn draw_proxy(&mut self) -> ProxyUserId {
+        self.drawn += 1;
+        let mut bytes = [0xbb; 16];
+        bytes[8..].copy_from_slice(&self.drawn.to_be_bytes());
+        ProxyUserId::from_bytes(bytes)
+    }
+
+    /// The access rules of an organization, put together from its rows.
+    #[must_use]
+    pub fn book(&self, host: &OrgId) -> AccessBook {
+        let mut book = AccessBook::new();
+        for (key, row) in self.records.iter() {
+            if key.organization() != Some(host) {
+                continue;
+            }
+            let change = match (key, row) {
+                (_, Row::AccessHead(head)) => AccessChange::Head(*head),
+                (_, Row::Group(group)) => AccessChange::PutGroup(group.clone()),
+                (RowKey::GroupMember(_, group, member), _) => AccessChange::PutGroupMember {
+                    group: *group,
+                    member: member.clone(),
+                },
+                (_, Row::Grant(grant)) => AccessChange::PutGrant((**grant).clone()),
+                _ => continue,
+            };
+            book.apply(&change);
+        }
+        book
+    }
+
+    /// How many uses of a link count.
+    #[must_use]
+    pub fn uses(&self, host: &OrgId, link: LinkId) -> u64 {
+        let counted = self.records.iter().filter(|(key, row)| {
+            matches!((key, row), (RowKey::LinkUse(org, id, _), Row::LinkUse(held))
+                if org == host && *id == link && held.state.counts())
+        });
+        counted.count() as u64
+    }
+
+    /// How many memberships are pending and approved, by stored status.
+    #[must_use]
+    pub fn seats(&self, host: &OrgId) -> SeatCount {
+        let mut seats = SeatCount::default();
+        for (key, row) in self.records.iter() {
+            if let (RowKey::Membership(org, _), Row::Membership(membership)) = (key, row)
+                && org == host
+            {
+                match membership.status {
+                    Some(Status::Pending) => seats.pending += 1,
+                    Some(Status::Approved) => seats.approved += 1,
+                    Some(Status::Rejected | Status::Removed | Status::Cancelled) | None => {}
+                }
+            }
+        }
+        seats
+    }
+
+    fn row(&self, key: &RowKey) -> Option<Row> {
+        match key {
+            RowKey::UseCount(host, link) => Some(Row::UseCount(self.uses(host, *link))),
+            RowKey::SeatCount(host) => Some(Row::SeatCount(self.seats(host))),
+            key => self.records.get(key).cloned(),
+        }
+    }
+
+    /// The rows that a scope names, and no others, with the access rules if it names them.
+    #[must_use]
+    pub fn load(&self, scope: &Scope) -> Records {
+        let mut loading = Loading {
+            known: BTreeSet::new(),
+            records: Records::new(),
+        };
+        loop {
+            let missing = scope.missing(&loading);
+            if missing.is_empty() {
+                break;
+            }
+            for key in missing {
+                if let Some(row) = self.row(&key) {
+                    loading.records.insert(key.clone(), row);
+                }
+                loading.known.insert(key);
+            }
+        }
+        let mut records = loading.records;
+        if let Some(host) = scope.host(&records) {
+            if scope.books(&records).contains(&host) {
+                records.set_book(Arc::new(self.book(&host)));
+            }
+            records.set_host(host);
+        }
+        records
+    }
+
+    /// What the host application says of the creator of the link that a scope is about.
+    fn creator(&self, scope: &Scope, host: &OrgId) -> Stated {
+        let creator = scope.facts.iter().find_map(|fact| match fact {
+            Fact::Creator(link) => scope.link(link, host, &self.records)?.creator.clone(),
+            _ => None,
+        });
+        let role = creator.and_then(|user| self.stated.get(&(host.clone(), user)).cloned());
+        Stated {
+            is_member: role.is_some(),
+            role,
+        }
+    }
+
+    /// Decides a command on the rows of its scope, and gives those rows and the host back.
+    ///
+    /// # Errors
+    ///
+    /// What [`decide`] refuses with.
+    ///
+    /// # Panics
+    ///
+    /// If more rows would give another answer: then the scope leaves something out.
+    pub fn decide(
+        &self,
+        host: &OrgId,
+        actor: &Actor,
+        command: &Command,
+    ) -> Result<(OrgId, Records, Decided), CommandError> {
+        let scope = command.scope(host, actor);
+        let scoped = self.load(&scope);
+        let host = scope.host(&scoped).unwrap_or_else(|| host.clone());
+        let creator = self.creator(&scope, &host);
+        let env = Env {
+            now: self.now,
+            roles: &self.roles,
+            creator: &creator,
+        };
+        let decided = decide(&scoped, &host, actor, command, &env);
+        assert_eq!(
+            decided,
+            decide(&scoped, &host, actor, command, &env),
+            "decide is deterministic"
+        );
+        if let Err(CommandError::FactMissing { fact }) = &decided {
+            panic!("{command:?} leaves `{fact}` out of its scope");
+        }
+        // More rows can only move the time, so this is asked while the clock runs forward.
+        let latest = crate::standing::not_before(&env, &self.records).now;
+        if latest == self.now {
+            let mut full = self.records.clone();
+            full.set_book(Arc::new(self.book(&host)));
+            for key in scoped.iter().map(|(key, _)| key) {
+                if let (true, Some(row)) = (key.is_counted(), self.row(key)) {
+                    full.insert(key.clone(), row);
+                }
+            }
+            assert_eq!(
+                decided,
+                decide(&full, &host, actor, command, &env),
+                "{command:?} by {actor:?} leaves a fact out of its scope"
+            );
+        }
+        decided.map(|decided| (host, scoped, decided))
+    }
+
+    /// Decides a command, folds what happens into everything, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// What [`decide`] refuses with; nothing changes then.
+    ///
+    /// # Panics
+    ///
+    /// If the scope leaves a fact out, if a row is changed that was not looked at, if folding
+    /// into the scoped rows and into all rows comes to something else, or if a row of another
+    /// organization is changed.
+    pub fn run(
+        &mut self,
+        host: &OrgId,
+        actor: &Actor,
+        command: &Command,
+    ) -> Result<Vec<Event>, CommandError> {
+        let (host, mut scoped, Decided { stamp, events }) = self.decide(host, actor, command)?;
+        let mut full = Records::new();
+        for (key, row) in self.records.iter() {
+            full.insert(key.clone(), row.clone());
+        }
+        for event in &events {
+            evolve(&mut scoped, &host, &stamp, event);
+            evolve(&mut full, &host, &stamp, event);
+            self.log.push((host.clone(), stamp.clone(), event.clone()));
+        }
+        let changes = |records: &Records| -> Vec<(RowKey, Option<Row>, Option<Row>)> {
+            records
+                .changes()
+                .map(|(key, before, after)| {
+                    // Rows of access rules are looked at in the book, not one by one.
+                    let in_book = matches!(
+                        key,
+                        RowKey::Group(..) | RowKey::GroupMember(..) | RowKey::Grant(..)
+                    );
+                    let before = before.filter(|_| !in_book);
+                    (key.clone(), before.cloned(), after.cloned())
+                })
+                .collect()
+        };
+        let changed = changes(&full);
+        assert_eq!(
+            changes(&scoped),
+            changed,
+            "{command:?} writes rows that its scope leaves out"
+        );
+        for (key, _, _) in &changed {
+            let at_home = match command {
+                Command::Organization(OrganizationCommand::ReserveName { name }) => {
+                    *key == RowKey::Name(name.clone())
+                }
+                _ => match key.organization() {
+                    Some(organization) => *organization == host,
+                    None => matches!(key, RowKey::Token(_)),
+                },
+            };
+            assert!(at_home, "{command:?} writes {key:?}, which lives elsewhere");
+        }
+        self.records = Records::new();
+        for (key, row) in full.iter() {
+            let mut row = row.clone();
+            if let (Command::Link(command), Row::Token(token)) = (command, &mut row)
+                && let Some(new) = command.new_token()
+                && new.selector == token.selector
+            {
+                token.tag = Some(new.tag);
+            }
+            self.records.insert(key.clone(), row);
+        }
+        Ok(events)
+    }
+
+    /// Runs a command about a membership.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`].
+    pub fn member(
+        &mut self,
+        host: u8,
+        actor: &Actor,
+        command: MemberCommand,
+    ) -> Result<Vec<Event>, CommandError> {
+        self.run(&org(host), actor, &Command::Member(command))
+    }
+
+    /// Runs a command about a link.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`].
+    pub fn link(
+        &mut self,
+        host: u8,
+        actor: &Actor,
+        command: LinkCommand,
+    ) -> Result<Vec<Event>, CommandError> {
+        self.run(&org(host), actor, &Command::Link(command))
+    }
+
+    /// Runs a command about an organization.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`].
+    pub fn organization(
+        &mut self,
+        host: u8,
+        actor: &Actor,
+        command: OrganizationCommand,
+    ) -> Result<Vec<Event>, CommandError> {
+        self.run(&org(host), actor, &Command::Organization(command))
+    }
+
+    /// Runs a command about groups and grants.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`].
+    pub fn access(
+        &mut self,
+        host: u8,
+        actor: &Actor,
+        command: AccessCommand,
+    ) -> Result<Vec<Event>, CommandError> {
+        self.run(&org(host), actor, &Command::Access(command))
+    }
+
+    /// Creates a link and gives its token's selector.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`].
+    pub fn create(
+        &mut self,
+        host: u8,
+        actor: &Actor,
+        link: u8,
+        draft: LinkDraft,
+    ) -> Result<Selector, CommandError> {
+        let token = self.draw(&org(host));
+        let selector = token.selector;
+        let command = LinkCommand::Create {
+            link: link_id(link),
+            draft: Box::new(draft),
+            token,
+            as_default: false,
+        };
+        self.link(host, actor, command).map(|_| selector)
+    }
+
+    /// Claims with a genuine token, whatever organization it belongs to.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`].
+    pub fn claim(
+        &mut self,
+        actor: &Actor,
+        member: Member,
+        token: Selector,
+    ) -> Result<Vec<Event>, CommandError> {
+        let command = MemberCommand::Claim {
+            token: presented(token),
+            member,
+            profile: Profile::default(),
+            answers: Vec::new(),
+            proxy: self.draw_proxy(),
+        };
+        self.run(&org(99), actor, &Command::Member(command))
+    }
+
+    /// Where a membership is now.
+    #[must_use]
+    pub fn phase(&self, host: u8, member: &Member) -> Phase {
+        self.records
+            .membership(&org(host), member)
+            .map_or(Phase::Never, |record| record.phase(self.now))
+    }
+
+    /// The log, folded from nothing.
+    #[must_use]
+    pub fn refold(&self) -> Records {
+        let mut records = Records::new();
+        for (host, stamp, event) in &self.log {
+            evolve(&mut records, host, stamp, event);
+        }
+        records
+    }
+
+    /// Checks what must hold of every state.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't.
+    pub fn check(&self) {
+        let mut approved_once = BTreeSet::new();
+        let mut had_owner = BTreeSet::new();
+        for (host, _, event) in &self.log {
+            match event {
+                Event::Member(MemberEvent::Joined { opening, .. }) => {
+                    approved_once.insert((host, &opening.member));
+                }
+                Event::Member(MemberEvent::Approved { member, .. }) => {
+                    approved_once.insert((host, member));
+                }
+                Event::Organization(OrganizationEvent::OwnerAdded { .. }) => {
+                    had_owner.insert(host);
+                }
+                _ => {}
+            }
+        }
+        let mut owners: BTreeMap<&OrgId, BTreeSet<&UserId>> = BTreeMap::new();
+        let mut proxies = BTreeSet::new();
+        for (key, row) in self.records.iter() {
+            match (key, row) {
+                (RowKey::Membership(host, member), Row::Membership(record)) => {
+                    assert_eq!((host, member), (&record.host, &record.member));
+                    assert_ne!(*member, Member::Org(host.clone()), "h is not m");
+                    let ever = approved_once.contains(&(host, member));
+                    let expected = ever && member.kind() == MemberKind::Org;
+                    assert_eq!(
+                        record.proxy.is_some(),
+                        expected,
+                        "a proxy iff ever approved"
+                    );
+                    if let Some(proxy) = &record.proxy {
+                        assert!(
+                            proxies.insert(proxy.id),
+                            "a proxy stands for one membership"
+                        );
+                    }
+                    assert!(record.access_since <= record.episode);
+                    let live = record.principal(&self.roles, self.now);
+                    assert_eq!(live.is_some(), record.phase(self.now) == Phase::Approved);
+                    let ended = matches!(
+                        record.status,
+                        Some(Status::Rejected | Status::Removed | Status::Cancelled)
+                    );
+                    assert_eq!(record.ended.is_some(), ended, "{record:?}");
+                    let is_owner = record
+                        .role
+                        .as_ref()
+                        .is_some_and(|role| self.roles.is_owner(role));
+                    if record.status == Some(Status::Approved) && is_owner {
+                        assert_eq!(record.expires_at, None, "owners don't expire");
+                        let Member::User(user) = member else {
+                            panic!("a proxy is no owner")
+                        };
+                        owners.entry(host).or_default().insert(user);
+                    }
+                    if member.kind() == MemberKind::Org {
+                        assert_eq!(record.role, None, "proxies have no role");
+                    }
+                }
+                (RowKey::Link(host, id), Row::Link(link)) => {
+                    assert_eq!((host, *id), (&link.host, link.id));
+                    let active: Vec<Selector> = self
+                        .records
+                        .iter()
+                        .filter_map(|(_, row)| match row {
+                            Row::Token(token)
+                                if token.link == *id
+                                    && token.host == *host
+                                    && token.valid_until.is_none() =>
+                            {
+                                Some(token.selector)
+                            }
+                            _ => None,
+                        })
+                        .collect();
+                    let works = link.status == LinkStatus::Active && link.deleted_at.is_none();
+                    let expected: Vec<Selector> = link.token.into_iter().collect();
+                    assert_eq!(active, expected, "one active token");
+                    assert_eq!(link.token.is_some(), works, "iff active and not deleted");
+                    let tally = self.records.link_tally(host, *id);
+                    let uses = link.config.max_uses.map(|_| self.uses(host, *id));
+                    assert_eq!(tally, uses, "the tally is the number of uses");
+                }
+                (RowKey::Organization(host), Row::Organization(organization)) => {
+                    let count = self.seats(host);
+                    let seats = organization.settings.seats.map(|seats| {
+                        count.approved
+                            + if seats.count_pending {
+                                count.pending
+                            } else {
+                                0
+                            }
+                    });
+                    assert_eq!(self.records.seat_tally(host), seats, "seats are counted");
+                }
+                (RowKey::LinkUse(host, link, member), Row::LinkUse(held)) => {
+                    let record = self.records.membership(host, member);
+                    let pending = record.is_some_and(|record| {
+                        record.status == Some(Status::Pending) && record.door.link() == Some(*link)
+                    });
+                    if held.state == UseState::Reserved {
+                        assert!(pending, "a reserved use is held by a waiting request");
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (key, row) in self.records.iter() {
+            if let (RowKey::Owners(host), Row::Owners(row)) = (key, row) {
+                let expected = owners.remove(host).unwrap_or_default();
+                assert_eq!(row.iter().collect::<BTreeSet<_>>(), expected, "owners");
+                assert!(
+                    !had_owner.contains(host) || !row.is_empty(),
+                    "the last owner"
+                );
+            }
+        }
+        assert!(owners.is_empty(), "owners that are not on record");
+    }
+
+    /// Whether a genuine token opens its link at the time that a command would happen at.
+    ///
+    /// # Errors
+    ///
+    /// Why it doesn't.
+    pub fn opens(&self, selector: Selector) -> Result<(), TokenProblem> {
+        let mut now = self.now;
+        if let Some(token) = self.records.token(selector)
+            && let Some(link) = self.records.link(&token.host, token.link)
+        {
+            now = now.max(link.updated_at);
+        }
+        let env = Env {
+            now,
+            roles: &self.roles,
+            creator: &Stated::NOBODY,
+        };
+        crate::link::decide::open(&self.records, &presented(selector), &env).map(|_| ())
+    }
+
+    /// Does one step, and says what was asked and what came of it.
+    pub fn step(&mut self, step: &Step) -> Stepped {
+        let micros = self.now.as_micros().saturating_add(step.tick * 1_000_000);
+        self.now = Timestamp::from_micros(micros);
+        let (host, actor, command) = self.spell(step);
+        let outcome = self.run(&host, &actor, &command);
+        Stepped {
+            host,
+            actor,
+            command,
+            outcome,
+        }
+    }
+
+    /// The command of a step, with ids and tokens that fit the world as it is.
+    fn spell(&mut self, step: &Step) -> (OrgId, Actor, Command) {
+        let host = org(step.host);
+        let command = match step.what.clone() {
+            What::Claim {
+                member,
+                token,
+                genuine,
+                answers,
+            } => {
+                let here = self.records.iter().filter_map(|(_, row)| match row {
+                    Row::Token(row) if row.host == host => Some(row.selector),
+                    _ => None,
+                });
+                let mut tokens: Vec<Selector> = here.collect();
+                // Those that open something come first, then the newest.
+                tokens.sort_by_key(|token| {
+                    (
+                        self.opens(*token).is_err(),
+                        core::cmp::Reverse(token.as_i64()),
+                    )
+                });
+                let token = tokens.get(usize::from(token)).copied();
+                let selector = token.unwrap_or_else(|| self.draw(&host).selector);
+                Command::Member(MemberCommand::Claim {
+                    token: Presented { selector, genuine },
+                    member,
+                    profile: Profile::default(),
+                    answers: vec!["an answer".to_owned(); answers],
+                    proxy: self.draw_proxy(),
+                })
+            }
+            What::Add {
+                member,
+                gift,
+                lasts,
+            } => Command::Member(MemberCommand::Add {
+                member,
+                profile: Profile::default(),
+                gift: Box::new(gift),
+                expires_at: lasts.map(|lasts| self.now + lasts),
+                proxy: self.draw_proxy(),
+            }),
+            What::Approve {
+                member,
+                gift,
+                lasts,
+                reinstate,
+            } => Command::Member(MemberCommand::Approve {
+                member,
+                changes: Box::new(Changes {
+                    gift,
+                    expires_at: lasts.map(|lasts| self.now + lasts),
+                    reinstate,
+                }),
+                proxy: self.draw_proxy(),
+            }),
+            What::Create {
+                link,
+                draft,
+                as_default,
+            } => Command::Link(LinkCommand::Create {
+                link,
+                draft: Box::new(draft),
+                token: self.draw(&host),
+                as_default,
+            }),
+            What::Refresh { link, overlap } => Command::Link(LinkCommand::Refresh {
+                link,
+                token: self.draw(&host),
+                overlap,
+            }),
+            What::Enable { link } => Command::Link(LinkCommand::Enable {
+                link,
+                token: self.draw(&host),
+            }),
+            What::PauseFor(lasts) => Command::Organization(OrganizationCommand::PauseLinks {
+                until: lasts.map_or(Pause::UntilResumed, |lasts| Pause::Until(self.now + lasts)),
+            }),
+            What::Plain(command) => *command,
+        };
+        let command = match step.aim {
+            Some(aim) => self.aim(&host, aim.into(), command),
+            None => command,
+        };
+        let actor = match &step.who {
+            Who::System => Actor::system(),
+            Who::Founder => founder(step.host),
+            Who::Somebody(actor) => (**actor).clone(),
+            Who::Fitting => match &command {
+                // Doors and ways out are the member's, the rest is the host's.
+                Command::Member(
+                    command @ (MemberCommand::Claim { .. }
+                    | MemberCommand::Cancel { .. }
+                    | MemberCommand::Leave { .. }),
+                ) => match command.member() {
+                    Some(Member::User(user)) => Actor::user(user.clone()),
+                    Some(Member::Org(org)) => (0..3)
+                        .find(|number| self::org(*number) == *org)
+                        .map_or_else(Actor::system, founder),
+                    None => founder(step.host),
+                },
+                Command::Organization(
+                    OrganizationCommand::Suspend
+                    | OrganizationCommand::Resume
+                    | OrganizationCommand::ReserveName { .. },
+                ) => Actor::system(),
+                Command::Member(_)
+                | Command::Organization(_)
+                | Command::Link(_)
+                | Command::Access(_) => founder(step.host),
+            },
+        };
+        let actor = match step.email {
+            Some(domain) => actor.with_verified_email(address(domain)),
+            None => actor,
+        };
+        (host, actor, command)
+    }
+}
+
+impl World {
+    /// The same command about a membership or a link that it fits, if there is one.
+    fn aim(&self, host: &OrgId, aim: usize, mut command: Command) -> Command {
+        match &mut command {
+            Command::Member(command) => {
+                let fits = |record: &Membership| match command {
+                    MemberCommand::Approve { .. }
+                    | MemberCommand::Reject { .. }
+                    | MemberCommand::Cancel { .. } => record.status == Some(Status::Pending),
+                    MemberCommand::Remove { .. }
+                    | MemberCommand::Leave { .. }
+                    | MemberCommand::ChangeRole { .. } => {
+                        record.status == Some(Status::Approved)
+                            && (record.door != Door::Founded || aim.is_multiple_of(4))
+                    }
+                    MemberCommand::Expire { .. } => record.expires_at.is_some(),
+                    MemberCommand::Unblock { .. } => record.block.is_some(),
+                    MemberCommand::LiftRemoval { .. } => record.removed_at.is_some(),
+                    MemberCommand::Claim { .. } | MemberCommand::Add { .. } => {
+                        record.status != Some(Status::Approved)
+                    }
+                    MemberCommand::Block { .. } | MemberCommand::RestrictActing { .. } => false,
+                };
+                let members: Vec<&Member> = self
+                    .records
+                    .iter()
+                    .filter_map(|(_, row)| match row {
+                        Row::Membership(row) if row.host == *host && fits(row) => Some(&row.member),
+                        _ => None,
+                    })
+                    .collect();
+                if let Some(found) = members.get(aim % members.len().max(1)) {
+                    match command {
+                        MemberCommand::Claim { member, .. }
+                        | MemberCommand::Add { member, .. }
+                        | MemberCommand::Approve { member, .. }
+                        | MemberCommand::Reject { member, .. }
+                        | MemberCommand::Remove { member, .. }
+                        | MemberCommand::Cancel { member }
+                        | MemberCommand::Leave { member }
+                        | MemberCommand::ChangeRole { member, .. }
+                        | MemberCommand::Block { member, .. }
+                        | MemberCommand::Unblock { member }
+                        | MemberCommand::LiftRemoval { member }
+                        | MemberCommand::Expire { member } => *member = (*found).clone(),
+                        MemberCommand::RestrictActing { .. } => {}
+                    }
+                }
+            }
+            Command::Link(command) => {
+                let wants = match command {
+                    LinkCommand::Enable { .. } => Some(LinkStatus::Disabled),
+                    LinkCommand::Refresh { .. } | LinkCommand::Disable { .. } => {
+                        Some(LinkStatus::Active)
+                    }
+                    LinkCommand::Create { .. }
+                    | LinkCommand::Edit { .. }
+                    | LinkCommand::Delete { .. } => None,
+                };
+                let links: Vec<LinkId> = self
+                    .records
+                    .iter()
+                    .filter_map(|(_, row)| match row {
+                        Row::Link(row)
+                            if row.host == *host
+                                && row.deleted_at.is_none()
+                                && wants.is_none_or(|wants| wants == row.status) =>
+                        {
+                            Some(row.id)
+                        }
+                        _ => None,
+                    })
+                    .collect();
+                if let Some(found) = links.get(aim % links.len().max(1)) {
+                    match command {
+                        LinkCommand::Create { .. } => {}
+                        LinkCommand::Refresh { link, .. }
+                        | LinkCommand::Disable { link }
+                        | LinkCommand::Enable { link, .. }
+                        | LinkCommand::Edit { link, .. }
+                        | LinkCommand::Delete { link } => *link = *found,
+                    }
+                }
+            }
+            Command::Organization(_) | Command::Access(_) => {}
+        }
+        command
+    }
+}
+
+fn address(domain: u8) -> EmailAddress {
+    EmailAddress::parse(&format!("ada@d{domain}.example")).expect("valid")
+}
+
+fn domain(number: u8) -> EmailDomain {
+    EmailDomain::parse(&format!("d{number}.example")).expect("valid")
+}
+
+/// One thing done in a [`World`], in words that fit every world: which token is meant is found
+/// out when it is done.
+#[derive(Debug, Clone)]
+pub struct Step {
+    tick: i64,
+    host: u8,
+    aim: Option<u8>,
+    who: Who,
+    email: Option<u8>,
+    what: What,
+}
+
+/// What a [`Step`] came to.
+#[derive(Debug, Clone)]
+pub struct Stepped {
+    /// The organization concerned.
+    pub host: OrgId,
+    /// Who did it.
+    pub actor: Actor,
+    /// What was asked.
+    pub command: Command,
+    /// What came of it.
+    pub outcome: Result<Vec<Event>, CommandError>,
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    System,
+    Founder,
+    Fitting,
+    Somebody(Box<Actor>),
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Claim {
+        member: Member,
+        token: u8,
+        genuine: bool,
+        answers: usize,
+    },
+    Add {
+        member: Member,
+        gift: Preset,
+        lasts: Option<Duration>,
+    },
+    Approve {
+        member: Member,
+        gift: Option<Preset>,
+        lasts: Option<Duration>,
+        reinstate: bool,
+    },
+    Create {
+        link: LinkId,
+        draft: LinkDraft,
+        as_default: bool,
+    },
+    Refresh {
+        link: LinkId,
+        overlap: Duration,
+    },
+    Enable {
+        link: LinkId,
+    },
+    PauseFor(Option<Duration>),
+    Plain(Box<Command>),
+}
+
+/// A user or an organization of the small world; one organization is not registered.
+pub fn arb_member() -> impl Strategy<Value = Member> {
+    prop_oneof![
+        3 => (0_u8..5).prop_map(user_member),
+        3 => (0_u8..3).prop_map(org_member),
+        1 => Just(org_member(3)),
+    ]
+}
+
+fn arb_lasting() -> impl Strategy<Value = Duration> {
+    select(vec![1, 60, 3600, 86_400]).prop_map(Duration::from_secs)
+}
+
+fn arb_link_id() -> impl Strategy<Value = LinkId> {
+    (1_u8..6).prop_map(link_id)
+}
+
+fn arb_group_id() -> impl Strategy<Value = GroupId> {
+    (1_u8..5).prop_map(group_id)
+}
+
+fn arb_pattern() -> impl Strategy<Value = Pattern> {
+    select(vec!["a/", "a/b/", "b", "a/b/c"])
+        .prop_map(|text| Pattern::parse(text).expect("plain patterns are valid"))
+}
+
+fn arb_actions() -> impl Strategy<Value = ActionSet> {
+    select(vec![
+        ActionSet::of(&[Action::Read]),
+        ActionSet::of(&[Action::Read, Action::Update]),
+        ActionSet::of(&[Action::Read, Action::Share]),
+    ])
+}
+
+fn arb_role() -> impl Strategy<Value = RoleName> {
+    prop_oneof![8 => Just("member"), 8 => Just("admin"), 8 => Just("owner"), 1 => Just("nobody")]
+        .prop_map(role)
+}
+
+/// Gifts, most of them small.
+pub fn arb_preset() -> impl Strategy<Value = Preset> {
+    let grants = (arb_actions(), arb_pattern())
+        .prop_map(|(actions, pattern)| PresetGrant { actions, pattern });
+    (
+        proptest::option::of(arb_role()),
+        proptest::collection::btree_set(arb_group_id(), 0..2),
+        proptest::collection::vec(grants, 0..2),
+    )
+        .prop_map(|(role, groups, grants)| Preset {
+            role,
+            groups,
+            grants,
+        })
+}
+
+/// What is asked of new and of edited links.
+pub fn arb_draft() -> impl Strategy<Value = LinkDraft> {
+    let expiry = prop_oneof![
+        2 => Just(Expiry::Never),
+        4 => arb_lasting().prop_map(Expiry::After),
+        1 => (0_i64..2_000_000).prop_map(|s| Expiry::At(Timestamp::from_micros(s * 1_000_000))),
+    ];
+    let uses = prop_oneof![4 => Just(Uses::Unlimited), 8 => (1_u64..4).prop_map(Uses::AtMost), 1 => Just(Uses::AtMost(0))];
+    let lasting = prop_oneof![
+        Just(Lasting::Always),
+        arb_lasting().prop_map(Lasting::For),
+        Just(Lasting::For(Duration::ZERO)),
+    ];
+    let approval = select(vec![
+        None,
+        Some(Approval::Review),
+        Some(Approval::Auto),
+        Some(Approval::Auto),
+    ]);
+    let kinds = select(vec![
+        JoinedBy::Both,
+        JoinedBy::Both,
+        JoinedBy::Users,
+        JoinedBy::Organizations,
+    ]);
+    let rarely =
+        |of: BoxedStrategy<LinkDraft>| prop_oneof![8 => Just(LinkDraft::default()), 1 => of];
+    let restrictions = prop_oneof![
+        (0_u8..2).prop_map(|number| LinkDraft::default().allow_domain(domain(number))),
+        arb_member().prop_map(|member| LinkDraft::default().allow_member(member)),
+        Just(LinkDraft::default().question("Why?")),
+    ];
+    (
+        approval,
+        proptest::option::weighted(0.2, kinds),
+        proptest::option::weighted(0.5, arb_preset()),
+        proptest::option::weighted(0.3, expiry),
+        proptest::option::weighted(0.5, uses),
+        proptest::option::weighted(0.2, lasting),
+        rarely(restrictions.boxed()),
+        proptest::option::weighted(0.2, 0_u8..3),
+    )
+        .prop_map(
+            |(approval, joined_by, preset, expiry, max_uses, membership_ttl, rest, label)| {
+                LinkDraft {
+                    approval,
+                    joined_by,
+                    preset,
+                    expiry,
+                    max_uses,
+                    membership_ttl,
+                    label: label.map(|n| Label::parse(&format!("label {n}")).expect("valid")),
+                    ..rest
+                }
+            },
+        )
+}
+
+/// What a host decides for its links and members.
+pub fn arb_settings() -> impl Strategy<Value = Settings> {
+    let joins = select(vec![
+        Joins::LinkDecides,
+        Joins::AlwaysReview,
+        Joins::AlwaysAuto,
+    ]);
+    let after_rejection = prop_oneof![
+        3 => Just(AfterRejection::Again),
+        1 => arb_lasting().prop_map(AfterRejection::CoolDown),
+        1 => Just(AfterRejection::NotThisLink),
+        1 => Just(AfterRejection::InviteOnly),
+    ];
+    let standing = select(vec![
+        Standing::Keep,
+        Standing::MustBeMember,
+        Standing::MustHoldRight,
+    ]);
+    let seats = (1_u64..5, any::<bool>()).prop_map(|(limit, count_pending)| Seats {
+        limit: core::num::NonZeroU64::new(limit).expect("one at least"),
+        count_pending,
+    });
+    (
+        joins,
+        after_rejection,
+        standing,
+        proptest::option::of(arb_lasting()),
+        proptest::option::weighted(0.4, seats),
+        prop_oneof![3 => Just(LinkDraft::default()), 1 => arb_draft()],
+        proptest::option::weighted(0.1, arb_lasting()),
+    )
+        .prop_map(
+            |(
+                joins,
+                after_rejection,
+                standing,
+                request_ttl,
+                seats,
+                link_defaults,
+                max_link_lifetime,
+            )| {
+                Settings {
+                    joins,
+                    after_rejection,
+                    standing,
+                    request_ttl,
+                    seats,
+                    link_defaults,
+                    max_link_lifetime,
+                }
+            },
+        )
+}
+
+fn arb_member_command() -> impl Strategy<Value = MemberCommand> {
+    prop_oneof![
+        2 => arb_member().prop_map(|member| MemberCommand::Reject { member, reason: None }),
+        2 => arb_member().prop_map(|member| MemberCommand::Remove { member, reason: None }),
+        2 => arb_member().prop_map(|member| MemberCommand::Cancel { member }),
+        2 => arb_member().prop_map(|member| MemberCommand::Leave { member }),
+        2 => arb_member().prop_map(|member| MemberCommand::Expire { member }),
+        2 => (arb_member(), arb_role())
+            .prop_map(|(member, role)| MemberCommand::ChangeRole { member, role }),
+        1 => arb_member().prop_map(|member| MemberCommand::Block { member, reason: None }),
+        2 => arb_member().prop_map(|member| MemberCommand::Unblock { member }),
+        1 => arb_member().prop_map(|member| MemberCommand::LiftRemoval { member }),
+        1 => (0_u8..3, proptest::option::of(0_u8..5)).prop_map(|(host, number)| {
+            MemberCommand::RestrictActing {
+                host: org(host),
+                rule: number.map(|number| ActingRule {
+                    users: BTreeSet::from([user(number)]),
+                    groups: BTreeSet::new(),
+                }),
+            }
+        }),
+    ]
+}
+
+fn arb_link_command() -> impl Strategy<Value = LinkCommand> {
+    prop_oneof![
+        1 => arb_link_id().prop_map(|link| LinkCommand::Disable { link }),
+        1 => arb_link_id().prop_map(|link| LinkCommand::Delete { link }),
+        4 => (arb_link_id(), arb_draft()).prop_map(|(link, draft)| LinkCommand::Edit {
+            link,
+            draft: Box::new(draft),
+        }),
+    ]
+}
+
+fn arb_organization_command() -> impl Strategy<Value = OrganizationCommand> {
+    let name = || (2_u8..5).prop_map(org_name);
+    prop_oneof![
+        8 => arb_settings()
+            .prop_map(|settings| OrganizationCommand::ChangeSettings { settings: Box::new(settings) }),
+        4 => name().prop_map(|name| OrganizationCommand::ReserveName { name }),
+        6 => name().prop_map(|name| OrganizationCommand::Rename { name }),
+        6 => Just(OrganizationCommand::ResumeLinks),
+        1 => Just(OrganizationCommand::Suspend),
+        6 => Just(OrganizationCommand::Resume),
+    ]
+}
+
+fn arb_access_command() -> impl Strategy<Value = AccessCommand> {
+    let grantee = prop_oneof![
+        arb_member().prop_map(Grantee::Member),
+        arb_group_id().prop_map(Grantee::Group),
+        Just(Grantee::Organization(Audience::Everyone)),
+    ];
+    prop_oneof![
+        2 => (arb_group_id(), 1_u8..4, any::<bool>()).prop_map(|(id, name, internal)| {
+            AccessCommand::CreateGroup {
+                id,
+                name: GroupName::parse(&format!("group {name}")).expect("valid"),
+                internal,
+            }
+        }),
+        1 => arb_group_id().prop_map(|group| AccessCommand::DeleteGroup { group }),
+        2 => (arb_group_id(), arb_member())
+            .prop_map(|(group, member)| AccessCommand::AddToGroup { group, member }),
+        1 => (arb_group_id(), arb_member())
+            .prop_map(|(group, member)| AccessCommand::RemoveFromGroup { group, member }),
+        1 => (arb_group_id(), arb_group_id())
+            .prop_map(|(outer, inner)| AccessCommand::NestGroup { outer, inner }),
+        1 => (arb_group_id(), any::<bool>())
+            .prop_map(|(group, internal)| AccessCommand::MarkInternal { group, internal }),
+        1 => proptest::option::of(arb_group_id()).prop_map(AccessCommand::SetExternalGroup),
+        1 => select(vec![Sharing::WithinOwn, Sharing::OwnersOnly]).prop_map(AccessCommand::SetSharing),
+        3 => ((1_u8..9).prop_map(grant_id), grantee, arb_actions(), arb_pattern()).prop_map(
+            |(id, to, actions, pattern)| AccessCommand::Grant {
+                id,
+                to,
+                actions,
+                pattern,
+                expires_at: None,
+            }
+        ),
+        1 => (1_u8..9).prop_map(|grant| AccessCommand::Revoke { grant: grant_id(grant) }),
+    ]
+}
+
+fn arb_what() -> impl Strategy<Value = What> {
+    let plain = |command: Command| What::Plain(Box::new(command));
+    let lasts = || proptest::option::weighted(0.2, arb_lasting());
+    let token = prop_oneof![4 => 0_u8..3, 1 => 0_u8..12];
+    prop_oneof![
+        20 => (arb_member(), token, proptest::bool::weighted(0.97), prop_oneof![9 => Just(0), 1 => Just(1_usize)])
+            .prop_map(|(member, token, genuine, answers)| What::Claim {
+                member,
+                token,
+                genuine,
+                answers,
+            }),
+        3 => (arb_member(), arb_preset(), lasts())
+            .prop_map(|(member, gift, lasts)| What::Add { member, gift, lasts }),
+        7 => (
+            arb_member(),
+            proptest::option::weighted(0.3, arb_preset()),
+            lasts(),
+            proptest::bool::weighted(0.2),
+        )
+            .prop_map(|(member, gift, lasts, reinstate)| What::Approve {
+                member,
+                gift,
+                lasts,
+                reinstate,
+            }),
+        8 => (arb_link_id(), arb_draft(), proptest::bool::weighted(0.2)).prop_map(
+            |(link, draft, as_default)| What::Create { link, draft, as_default }
+        ),
+        3 => (arb_link_id(), select(vec![0, 0, 60, 86_400, 86_401])).prop_map(|(link, secs)| {
+            What::Refresh {
+                link,
+                overlap: Duration::from_secs(secs),
+            }
+        }),
+        2 => arb_link_id().prop_map(|link| What::Enable { link }),
+        1 => proptest::option::weighted(0.9, Just(Duration::from_secs(2))).prop_map(What::PauseFor),
+        10 => arb_member_command().prop_map(move |command| plain(Command::Member(command))),
+        3 => arb_link_command().prop_map(move |command| plain(Command::Link(command))),
+        3 => arb_organization_command()
+            .prop_map(move |command| plain(Command::Organization(command))),
+        4 => arb_access_command().prop_map(move |command| plain(Command::Access(command))),
+    ]
+}
+
+/// One step: somebody, mostly with the rights for it, does something to an organization at about
+/// the same time as before, later, or by a clock that stepped back.
+pub fn arb_step() -> impl Strategy<Value = Step> {
+    let somebody = (
+        0_u8..5,
+        proptest::option::of(0_u8..4),
+        proptest::option::of(arb_role()),
+    )
+        .prop_map(|(number, organization, role)| {
+            let mut actor = Actor::user(user(number));
+            if let Some(organization) = organization {
+                actor = actor.in_organization(org(organization));
+            }
+            if let Some(role) = role {
+                actor = actor.with_role(role);
+            }
+            Who::Somebody(Box::new(actor))
+        });
+    let who = prop_oneof![
+        9 => Just(Who::Fitting),
+        1 => Just(Who::Founder),
+        1 => Just(Who::System),
+        2 => somebody,
+    ];
+    let tick = prop_oneof![
+        6 => 0_i64..3,
+        2 => select(vec![59, 61, 3_601, 86_401]),
+        1 => select(vec![-1, -60, -3_600, -100_000]),
+    ];
+    let host = prop_oneof![12 => Just(0), 2 => Just(1), 1 => 2_u8..4];
+    let email = proptest::option::weighted(0.3, 0_u8..2);
+    let aim = proptest::option::weighted(0.9, any::<u8>());
+    (tick, host, aim, who, email, arb_what()).prop_map(|(tick, host, aim, who, email, what)| Step {
+        tick,
+        host,
+        aim,
+        who,
+        email,
+        what,
+    })
+}

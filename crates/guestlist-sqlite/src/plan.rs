@@ -1,0 +1,191 @@
+//! Commits as statements: made where they come from, so that the one thread that writes only
+//! binds and steps.
+
+use guestlist_membership::organization::OrganizationEvent;
+use guestlist_membership::{By, Event, Home, RowKey};
+use guestlist_store::{Check, Commit, Committed, Receipt, StoreError, Write};
+use guestlist_types::{Bucket, OrgId};
+
+use crate::error::signed;
+use crate::rows::{self, Call};
+use crate::value::{Value, member_values};
+
+/// What a check must find.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    /// This revision or count; none counts as zero.
+    Number(i64),
+    /// A count below this, with so many taken before in the same commit.
+    Below { bound: i64, ahead: i64 },
+    /// These counts of pending and approved memberships.
+    Seats { pending: i64, approved: i64 },
+}
+
+/// One commit.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The key of its receipt.
+    pub(crate) receipt: Vec<Value>,
+    /// Its checks, then the bounds of what it takes.
+    pub(crate) checks: Vec<(Call, Expected)>,
+    pub(crate) writes: Vec<Call>,
+    /// The other columns of its receipt: when, by whom, digest, reply.
+    pub(crate) kept: Vec<Value>,
+    /// The columns of its events behind their place in the log.
+    pub(crate) events: Vec<Vec<Value>>,
+}
+
+/// What became of a planned commit.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Applied,
+    Already(Receipt),
+    /// Which check missed.
+    Missed(usize),
+}
+
+impl Plan {
+    pub(crate) fn all(commits: &[Commit]) -> Result<Vec<Self>, StoreError> {
+        commits.iter().map(Self::of).collect()
+    }
+
+    fn of(commit: &Commit) -> Result<Self, StoreError> {
+        let mut receipt = rows::home_values(&commit.home);
+        receipt.push(commit.id.as_bytes().into());
+        let mut checks = Vec::with_capacity(commit.checks.len() + 2);
+        for check in &commit.checks {
+            checks.push(planned_check(check)?);
+        }
+        let mut writes = Vec::with_capacity(commit.writes.len());
+        for (index, write) in commit.writes.iter().enumerate() {
+            writes.push(match write {
+                Write::Put {
+                    key, row, revision, ..
+                } => rows::put(key, row, revision.get())?,
+                Write::Delete { key, .. } => rows::delete(key)?,
+                Write::Take { key, below } => {
+                    let earlier = commit.writes[..index].iter();
+                    let ahead = earlier
+                        .filter(|write| matches!(write, Write::Take { key: other, .. } if other == key))
+                        .count();
+                    checks.push((
+                        rows::number(key)?,
+                        Expected::Below {
+                            bound: i64::try_from(*below).unwrap_or(i64::MAX),
+                            ahead: i64::try_from(ahead).unwrap_or(i64::MAX),
+                        },
+                    ));
+                    rows::take(key)?
+                }
+                Write::Give { key } => rows::give(key)?,
+            });
+        }
+        let by = rows::json(&commit.stamp.by)?;
+        Ok(Self {
+            receipt,
+            checks,
+            writes,
+            events: events(commit, &by)?,
+            kept: vec![
+                commit.stamp.at.into(),
+                by,
+                Value::Digest(commit.receipt.digest.0),
+                commit.receipt.reply.as_str().into(),
+            ],
+        })
+    }
+}
+
+impl Outcome {
+    /// The answer for the commit that was planned.
+    pub(crate) fn committed(self, commit: &Commit) -> Committed {
+        let missed = match self {
+            Self::Applied => return Committed::Applied,
+            Self::Already(receipt) => return Committed::AlreadyApplied(receipt),
+            Self::Missed(index) => index,
+        };
+        let takes = commit.writes.iter().filter_map(|write| match write {
+            Write::Take { key, .. } => Some(key),
+            Write::Put { .. } | Write::Delete { .. } | Write::Give { .. } => None,
+        });
+        let mut keys = commit.checks.iter().map(Check::key).chain(takes);
+        let key = keys.nth(missed).cloned().unwrap_or_else(|| home_key(commit));
+        Committed::Conflict { key }
+    }
+}
+
+fn home_key(commit: &Commit) -> RowKey {
+    match &commit.home {
+        Home::Organization(org) => RowKey::Organization(org.clone()),
+        Home::Name(name) => RowKey::Name(name.clone()),
+    }
+}
+
+fn planned_check(check: &Check) -> Result<(Call, Expected), StoreError> {
+    Ok(match check {
+        Check::Revision { key, revision } => (
+            rows::number(key)?,
+            Expected::Number(signed(revision.get())?),
+        ),
+        Check::UseCount { key, count } => {
+            (rows::number(key)?, Expected::Number(signed(*count)?))
+        }
+        Check::SeatCount { key, count } => {
+            let host = key.organization().ok_or(rows::NOT_COUNTED)?;
+            (
+                Call {
+                    sql: rows::STATUS_COUNT,
+                    values: rows::host_values(host),
+                },
+                Expected::Seats {
+                    pending: signed(count.pending)?,
+                    approved: signed(count.approved)?,
+                },
+            )
+        }
+    })
+}
+
+fn events(commit: &Commit, by: &Value) -> Result<Vec<Vec<Value>>, StoreError> {
+    if commit.events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let host = organization(commit)?;
+    let user = match &commit.stamp.by {
+        By::User { user, .. } => Some(user.as_str()),
+        By::Policy | By::Clock | By::System => None,
+    };
+    let row = |event: &Event| {
+        let [kind, member] = event
+            .member()
+            .map_or([Value::Null, Value::Null], member_values);
+        Ok(vec![
+            Bucket::of(host).into(),
+            host.as_str().into(),
+            commit.id.as_bytes().into(),
+            Value::Name(event.name()),
+            kind,
+            member,
+            event.link().as_ref().map(|link| link.as_bytes()).into(),
+            commit.stamp.at.into(),
+            user.into(),
+            by.clone(),
+            rows::json(event)?,
+        ])
+    };
+    commit.events.iter().map(row).collect()
+}
+
+/// The organization that a commit's events happened in.
+fn organization(commit: &Commit) -> Result<&OrgId, StoreError> {
+    match (&commit.home, commit.events.first()) {
+        (Home::Organization(org), _) => Ok(org),
+        (
+            Home::Name(_),
+            Some(Event::Organization(OrganizationEvent::NameReserved { organization, .. })),
+        ) => Ok(organization),
+        (Home::Name(_), _) => Err(StoreError::Malformed {
+            what: "a name with other events",
+        }),
+    }
+}

@@ -1,0 +1,5 @@
+//! The cases. Each one says what it proves by its name.
+
+mod loads;
+
+pub use loads::*;

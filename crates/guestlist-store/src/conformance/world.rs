@@ -1,0 +1,532 @@
+//! A small world in which everything has happened that can happen.
+
+use core::num::NonZeroU64;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use guestlist_access::{
+    AccessCommand, Action, ActionSet, Audience, Grantee, Pattern, PresetGrant, Sharing,
+};
+use guestlist_membership::link::{Expiry, JoinedBy, Lasting, LinkCommand, LinkDraft, Preset, Uses};
+use guestlist_membership::member::{ActingRule, Changes, MemberCommand, Profile};
+use guestlist_membership::organization::{OrganizationCommand, Pause, Settings};
+use guestlist_membership::{Actor, Command, MAX_METADATA_BYTES, Metadata, Seats};
+use guestlist_types::{
+    DisplayName, EmailAddress, EmailDomain, GroupId, GroupName, Label, Member, OrgId, Reason,
+    RoleName,
+};
+
+use super::harness::{Harness, Issued, Order, company, must, name, org, person, user};
+use crate::store::Store;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What a test may want to go on with.
+#[derive(Debug)]
+pub(super) struct World {
+    /// A host with a founder, access rules and links of every kind.
+    pub(super) acme: OrgId,
+    /// A host with seats, and a member organization of the first one.
+    pub(super) beta: OrgId,
+    /// Of the first host: for review, without a limit, with much metadata.
+    pub(super) open: Issued,
+    /// Of the first host: approves by itself, used up, gives groups and grants.
+    pub(super) full: Issued,
+    /// A group of the first host, with members and grants, in and around other groups.
+    pub(super) design: GroupId,
+}
+
+pub(super) fn pattern(text: &str) -> Pattern {
+    must(Pattern::parse(text), "a pattern")
+}
+
+pub(super) fn read() -> ActionSet {
+    ActionSet::of(&[Action::Read])
+}
+
+fn reason(text: &str) -> Option<Reason> {
+    Some(must(Reason::parse(text), "a reason"))
+}
+
+pub(super) fn display_name(text: &str) -> DisplayName {
+    must(DisplayName::parse(text), "a display name")
+}
+
+fn group_name(text: &str) -> GroupName {
+    must(GroupName::parse(text), "a group's name")
+}
+
+/// The largest metadata that there can be, with quotes, backslashes and letters of many scripts.
+pub(super) fn large_metadata() -> Metadata {
+    let text = "\u{6f22}\u{1f389}\\\"'%_\u{e9}";
+    let start = format!(r#"{{"text":{:?},"filler":""#, text.replace('\\', "/").replace('"', "'"));
+    let filler = "x".repeat(MAX_METADATA_BYTES - start.len() - 2);
+    let metadata = must(Metadata::from_json(&format!("{start}{filler}\"}}")), "metadata");
+    assert_eq!(metadata.as_json().len(), MAX_METADATA_BYTES, "the largest that there can be");
+    metadata
+}
+
+pub(super) fn limited(uses: u64) -> Uses {
+    Uses::AtMost(uses)
+}
+
+pub(super) fn seats(limit: u64, count_pending: bool) -> Settings {
+    let limit = NonZeroU64::new(limit).expect("no limit of zero is tested");
+    Settings {
+        seats: Some(Seats {
+            limit,
+            count_pending,
+        }),
+        ..Settings::default()
+    }
+}
+
+/// A grant of `read`.
+pub(super) fn grant<S: Store + ?Sized>(
+    h: &Harness<'_, S>,
+    host: &OrgId,
+    to: Grantee,
+    keys: &str,
+) -> Order {
+    let command = AccessCommand::Grant {
+        id: h.grant_id(),
+        to,
+        actions: read(),
+        pattern: pattern(keys),
+        expires_at: None,
+    };
+    Order::access(host, command)
+}
+
+/// A claim with a profile and answers.
+fn introduced(claim: Order, name: &str, email: &str, answers: &[&str]) -> Order {
+    let Command::Member(MemberCommand::Claim {
+        token,
+        member,
+        proxy,
+        ..
+    }) = claim.command
+    else {
+        return claim;
+    };
+    let command = MemberCommand::Claim {
+        token,
+        member,
+        profile: Profile {
+            name: None,
+            display_name: Some(display_name(name)),
+            email: Some(must(EmailAddress::parse(email), "an address")),
+        },
+        answers: answers.iter().map(|answer| (*answer).to_owned()).collect(),
+        proxy,
+    };
+    Order {
+        command: Command::Member(command),
+        ..claim
+    }
+}
+
+/// Makes the world. It leaves rows of every kind, and events of every kind.
+pub(super) async fn build<S: Store + ?Sized>(h: &Harness<'_, S>) -> World {
+    let (acme, beta) = (org("org_acme"), org("org_beta"));
+    organizations(h, &acme, &beta).await;
+    let design = access(h, &acme).await;
+    let (open, full) = links(h, &acme, design).await;
+    members(h, &acme, &beta, open, full).await;
+    h.advance(HOUR);
+    World {
+        acme,
+        beta,
+        open,
+        full,
+        design,
+    }
+}
+
+async fn organizations<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId, beta: &OrgId) {
+    let settings = Settings {
+        request_ttl: Some(30 * DAY),
+        link_defaults: LinkDraft::review().question("Who are you?"),
+        ..Settings::default()
+    };
+    h.register_with(acme, &name("acme"), Some(user("ann")), settings.clone())
+        .await;
+    h.register_with(beta, &name("beta"), Some(user("bob")), seats(5, true))
+        .await;
+    let (gamma, delta) = (org("org_gamma"), org("org_delta"));
+    h.register(&gamma, &name("gamma")).await;
+    h.register(&delta, &name("delta")).await;
+
+    let shown = display_name("Acme \u{201c}Tools\u{201d} <b>&amp;</b>");
+    let name = name("acme-tools");
+    let settings = Settings {
+        link_defaults: LinkDraft::default(),
+        ..settings
+    };
+    h.all_done(&[
+        Order::reserve_name(acme, &name),
+        Order::organization(acme, OrganizationCommand::Rename { name }),
+        Order::organization(
+            acme,
+            OrganizationCommand::SetDisplayName {
+                display_name: Some(shown),
+            },
+        ),
+        Order::settings(acme, settings),
+        Order::organization(
+            &gamma,
+            OrganizationCommand::PauseLinks {
+                until: Pause::UntilResumed,
+            },
+        ),
+        Order::organization(&gamma, OrganizationCommand::ResumeLinks),
+        Order::organization(
+            &gamma,
+            OrganizationCommand::PauseLinks {
+                until: Pause::Until(h.now() + 900 * DAY),
+            },
+        ),
+        // Seats counted, counted no more, and counted otherwise.
+        Order::settings(&gamma, seats(3, true)),
+        Order::settings(&gamma, Settings::default()),
+        Order::settings(&gamma, seats(30, false)),
+        Order::organization(&delta, OrganizationCommand::Suspend),
+        Order::organization(&delta, OrganizationCommand::Resume),
+        Order::organization(&delta, OrganizationCommand::Delete),
+    ])
+    .await;
+}
+
+async fn access<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId) -> GroupId {
+    let design = h.new_group(acme, "Design", false).await;
+    let staff = h.new_group(acme, "Staff", true).await;
+    let partners = h.new_group(acme, "Partners %_\\", false).await;
+    let short = h.new_group(acme, "Short-lived", false).await;
+    let revoked = h.grant_id();
+    let (outer, inner) = (design, partners);
+    h.all_done(&[
+        Order::access(
+            acme,
+            AccessCommand::RenameGroup {
+                group: design,
+                name: group_name("Design & Co"),
+            },
+        ),
+        Order::access(acme, AccessCommand::NestGroup { outer, inner }),
+        Order::access(
+            acme,
+            AccessCommand::NestGroup {
+                outer: short,
+                inner: design,
+            },
+        ),
+        Order::access(
+            acme,
+            AccessCommand::NestGroup {
+                outer: staff,
+                inner: short,
+            },
+        ),
+        Order::access(
+            acme,
+            AccessCommand::UnnestGroup {
+                outer: staff,
+                inner: short,
+            },
+        ),
+        Order::access(
+            acme,
+            AccessCommand::MarkInternal {
+                group: staff,
+                internal: false,
+            },
+        ),
+        Order::access(
+            acme,
+            AccessCommand::MarkInternal {
+                group: staff,
+                internal: true,
+            },
+        ),
+        Order::access(acme, AccessCommand::SetExternalGroup(Some(short))),
+        Order::access(acme, AccessCommand::SetSharing(Sharing::WithinNamespace)),
+        grant(h, acme, Grantee::Organization(Audience::Everyone), "public/"),
+        grant(h, acme, Grantee::Group(design), "design/"),
+        grant(h, acme, Grantee::Group(partners), "shared/"),
+        grant(h, acme, Grantee::Group(short), "short/"),
+        Order::access(
+            acme,
+            AccessCommand::Grant {
+                id: revoked,
+                to: Grantee::Organization(Audience::InternalUsers),
+                actions: ActionSet::ALL,
+                pattern: Pattern::all(),
+                expires_at: Some(h.now() + 40 * DAY),
+            },
+        ),
+        Order::access(acme, AccessCommand::Revoke { grant: revoked }),
+        // Takes its grants and its places in other groups along; it is the external group.
+        Order::access(acme, AccessCommand::DeleteGroup { group: short }),
+        Order::access(acme, AccessCommand::SetExternalGroup(Some(partners))),
+        h.add(acme, &person("cid"), Some("admin")),
+        Order::access(
+            acme,
+            AccessCommand::AddToGroup {
+                group: design,
+                member: person("ann"),
+            },
+        ),
+        Order::access(
+            acme,
+            AccessCommand::AddToGroup {
+                group: staff,
+                member: person("cid"),
+            },
+        ),
+        Order::access(
+            acme,
+            AccessCommand::RemoveFromGroup {
+                group: staff,
+                member: person("cid"),
+            },
+        ),
+        grant(h, acme, Grantee::Member(person("cid")), "cid/a b"),
+    ])
+    .await;
+    design
+}
+
+/// A link for review, and one that approves by itself and has three uses.
+async fn links<S: Store + ?Sized>(
+    h: &Harness<'_, S>,
+    acme: &OrgId,
+    design: GroupId,
+) -> (Issued, Issued) {
+    let ann = || Actor::user(user("ann")).in_organization(acme.clone());
+    let open = h
+        .new_link(acme, LinkDraft::review().metadata(large_metadata()))
+        .await;
+    let full = LinkDraft::auto()
+        .max_uses(limited(3))
+        .group(design)
+        .grant(PresetGrant {
+            actions: read(),
+            pattern: pattern("shared/"),
+        });
+    let full = h.new_link(acme, full).await;
+
+    let (order, by_ann) = h.create_link(acme, LinkDraft::review().max_uses(limited(9)));
+    h.done(&order.by(ann())).await;
+    let (mut default, _) = h.create_link(acme, LinkDraft::review());
+    if let Command::Link(LinkCommand::Create { as_default, .. }) = &mut default.command {
+        *as_default = true;
+    }
+    h.done(&default.by(ann())).await;
+    let narrow = LinkDraft::review()
+        .label(must(Label::parse("100%_\\ 'narrow'; --"), "a label"))
+        .joined_by(JoinedBy::Users)
+        .role(must(RoleName::parse("admin"), "a role"))
+        .expiry(Expiry::After(20 * DAY))
+        .allow_domain(must(EmailDomain::parse("example.com"), "a domain"))
+        .allow_member(person("dot"))
+        .allow_member(person("eve"))
+        .membership_ttl(Lasting::For(DAY))
+        .question("Why?")
+        .question("\u{1f914} What for, and 'how'?");
+    let narrow = h.new_link(acme, narrow).await;
+    let gone = h.new_link(acme, LinkDraft::auto()).await;
+    let resting = h.new_link(acme, LinkDraft::auto()).await;
+    let link = resting.link;
+    let edit = |link, draft| {
+        let draft = Box::new(draft);
+        Order::link(acme, LinkCommand::Edit { link, draft })
+    };
+    h.all_done(&[
+        Order::link(acme, LinkCommand::Disable { link }),
+        Order::link(
+            acme,
+            LinkCommand::Enable {
+                link,
+                token: h.draw(acme, link),
+            },
+        ),
+        h.refresh(acme, link, Duration::ZERO),
+        Order::link(acme, LinkCommand::Disable { link }),
+        Order::link(acme, LinkCommand::Delete { link: gone.link }),
+        h.refresh(acme, open.link, 2 * HOUR),
+        h.refresh(acme, open.link, HOUR),
+        // Counted, counted no more, counted again.
+        edit(open.link, LinkDraft::default().max_uses(limited(50))),
+        edit(open.link, LinkDraft::default().max_uses(Uses::Unlimited)),
+        edit(by_ann.link, LinkDraft::default().max_uses(limited(8))),
+        introduced(
+            h.claim(narrow.token, &person("dot")),
+            "Dot 100%",
+            "dot@example.com",
+            &["Because", "\u{e9}\u{6f22}"],
+        )
+        .by(Actor::user(user("dot"))
+            .with_verified_email(must(EmailAddress::parse("dot@example.com"), "an address"))),
+        h.approve(acme, &person("dot")),
+        introduced(
+            h.claim(narrow.token, &person("eve")),
+            "Eve_x",
+            "eve@example.com",
+            &["", ""],
+        )
+        .by(Actor::user(user("eve"))
+            .with_verified_email(must(EmailAddress::parse("eve@example.com"), "an address"))),
+        h.claim(by_ann.token, &company("org_gamma")),
+        h.claim(by_ann.token, &person("una")),
+        Order::reject(acme, &person("una")),
+    ])
+    .await;
+    (open, full)
+}
+
+async fn members<S: Store + ?Sized>(
+    h: &Harness<'_, S>,
+    acme: &OrgId,
+    beta: &OrgId,
+    open: Issued,
+    full: Issued,
+) {
+    let claim = |member: &Member| h.claim(open.token, member);
+    let users: Vec<_> = (0..10).map(|n| person(&format!("user_{n}"))).collect();
+    for member in &users {
+        h.advance(Duration::from_millis(1));
+        h.done(&claim(member)).await;
+    }
+    let gone = Actor::user(user("user_4"));
+    h.all_done(&[
+        h.approve(acme, &users[0]),
+        h.approve(acme, &users[1]),
+        Order::reject(acme, &users[2]),
+        Order::member(
+            acme,
+            MemberCommand::Reject {
+                member: users[3].clone(),
+                reason: reason("not; now 'really' \u{1f937}"),
+            },
+        ),
+        Order::cancel(acme, &users[4]).by(gone),
+        Order::member(
+            acme,
+            MemberCommand::Remove {
+                member: users[0].clone(),
+                reason: reason("gone"),
+            },
+        ),
+        Order::leave(acme, &users[1]),
+        // They come back: by link, by hand, by another link.
+        claim(&users[2]),
+        h.add(acme, &users[0], Some("member")),
+        h.claim(full.token, &users[4]),
+        h.claim(full.token, &users[5]),
+        h.claim(full.token, &Member::Org(beta.clone())),
+        // Reviewed with a gift of the reviewer's own.
+        Order::member(
+            acme,
+            MemberCommand::Approve {
+                member: users[6].clone(),
+                changes: Box::new(Changes {
+                    gift: Some(Preset {
+                        role: Some(must(RoleName::parse("admin"), "a role")),
+                        ..Preset::default()
+                    }),
+                    expires_at: Some(h.now() + 10 * DAY),
+                    reinstate: true,
+                }),
+                proxy: guestlist_types::ProxyUserId::from_bytes([6; 16]),
+            },
+        ),
+        // More for one who is in, another role, and a second owner, who leaves again.
+        h.add(acme, &users[4], Some("admin")),
+        Order::member(
+            acme,
+            MemberCommand::ChangeRole {
+                member: users[4].clone(),
+                role: must(RoleName::parse("member"), "a role"),
+            },
+        ),
+        h.add(acme, &person("zoe"), Some("owner")),
+        Order::leave(acme, &person("zoe")),
+        Order::member(
+            acme,
+            MemberCommand::Block {
+                member: person("mallory"),
+                reason: reason("never came"),
+            },
+        ),
+        Order::member(
+            acme,
+            MemberCommand::Block {
+                member: users[1].clone(),
+                reason: None,
+            },
+        ),
+        Order::member(
+            acme,
+            MemberCommand::Unblock {
+                member: users[1].clone(),
+            },
+        ),
+        h.approve(acme, &users[7]),
+        Order::member(
+            acme,
+            MemberCommand::Remove {
+                member: users[7].clone(),
+                reason: None,
+            },
+        ),
+        Order::member(
+            acme,
+            MemberCommand::LiftRemoval {
+                member: users[7].clone(),
+            },
+        ),
+        Order::member(
+            beta,
+            MemberCommand::RestrictActing {
+                host: acme.clone(),
+                rule: Some(ActingRule {
+                    users: BTreeSet::from([user("bob"), user("bea")]),
+                    groups: BTreeSet::from([h.group_id()]),
+                }),
+            },
+        ),
+        Order::member(
+            acme,
+            MemberCommand::RestrictActing {
+                host: beta.clone(),
+                rule: Some(ActingRule::default()),
+            },
+        ),
+        Order::member(
+            acme,
+            MemberCommand::RestrictActing {
+                host: beta.clone(),
+                rule: None,
+            },
+        ),
+    ])
+    .await;
+    // In the host with seats: a member of every kind, some of whom give their seats back.
+    let seats = h.new_link(beta, LinkDraft::review()).await;
+    let auto = h.new_link(beta, LinkDraft::auto().membership_ttl(Lasting::For(DAY))).await;
+    h.all_done(&[
+        h.claim(seats.token, &users[0]),
+        h.claim(seats.token, &users[1]),
+        h.claim(auto.token, &users[2]),
+        h.claim(auto.token, &Member::Org(acme.clone())),
+        Order::cancel(beta, &users[0]),
+        h.approve(beta, &users[1]),
+        Order::leave(beta, &users[1]),
+    ])
+    .await;
+    // Some run out; of one of them that is written.
+    h.advance(2 * DAY);
+    let member = users[2].clone();
+    h.done(&Order::member(beta, MemberCommand::Expire { member })).await;
+}

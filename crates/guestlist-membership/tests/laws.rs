@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use guestlist_access::Episodes;
 use guestlist_membership::link::{LinkEvent, UseState};
 use guestlist_membership::member::{MemberCommand, MemberEvent, Phase, Status};
-use guestlist_membership::testing::{Step, Stepped, World, arb_step};
-use guestlist_membership::{Command, CommandError, Event, Records, Row, RowKey};
+use guestlist_membership::organization::{OrganizationCommand, Settings};
+use guestlist_membership::testing::{Step, Stepped, World, arb_settings, arb_step};
+use guestlist_membership::{Actor, Command, CommandError, Event, Records, Row, RowKey};
 use guestlist_token::Selector;
 use guestlist_types::{LinkId, Member, OrgId, Timestamp};
 use proptest::prelude::*;
@@ -267,8 +268,19 @@ fn nothing_comes_back_to_life(world: &World, host: &OrgId, event: &Event) {
     }
 }
 
-fn play(steps: &[Step]) -> World {
+/// The small world, with these settings in the organization where most of it happens.
+fn world_with(settings: Settings) -> World {
     let mut world = World::populated();
+    let command = OrganizationCommand::ChangeSettings {
+        settings: Box::new(settings),
+    };
+    // Refused settings leave the usual ones.
+    let _ = world.organization(0, &Actor::system(), command);
+    world
+}
+
+fn play(settings: Settings, steps: &[Step]) -> World {
+    let mut world = world_with(settings);
     let mut history = History::default();
     for step in steps {
         let before = world.clone();
@@ -304,8 +316,8 @@ proptest! {
     })]
 
     #[test]
-    fn every_law_holds(steps in proptest::collection::vec(arb_step(), 1..40)) {
-        let world = play(&steps);
+    fn every_law_holds(settings in arb_settings(), steps in proptest::collection::vec(arb_step(), 1..40)) {
+        let world = play(settings, &steps);
         // The log replayed gives the stored rows; the digests are not in it.
         prop_assert_eq!(
             without_tags(rows(&world.refold())),
@@ -326,11 +338,11 @@ fn steps_get_somewhere() {
             proptest::test_runner::RngAlgorithm::ChaCha,
         ),
     );
-    let steps = proptest::collection::vec(arb_step(), 40);
+    let steps = (arb_settings(), proptest::collection::vec(arb_step(), 40));
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     for _ in 0..512 {
-        let steps = steps.new_tree(&mut runner).unwrap().current();
-        let mut world = World::populated();
+        let (settings, steps) = steps.new_tree(&mut runner).unwrap().current();
+        let mut world = world_with(settings);
         for step in &steps {
             let stepped = world.step(step);
             match &stepped.outcome {
@@ -386,11 +398,6 @@ fn steps_get_somewhere() {
         "! seats-full",
         "! invalid-token",
         "! blocked",
-        "! cooling-down",
-        "! rejected-link",
-        "! invite-only",
-        "! role-above-own",
-        "! creator-not-standing",
         "! wrong-state",
         "! not-the-member",
         "! domain-not-allowed",

@@ -111,10 +111,7 @@ pub(crate) fn count(
 }
 
 /// What was kept of a commit.
-pub(crate) fn receipt(
-    connection: &Connection,
-    key: &[Value],
-) -> Result<Option<Receipt>, Failure> {
+pub(crate) fn receipt(connection: &Connection, key: &[Value]) -> Result<Option<Receipt>, Failure> {
     let mut statement = connection.prepare_cached(RECEIPT)?;
     let mut rows = statement.query(params_from_iter(key))?;
     let Some(row) = rows.next()? else {

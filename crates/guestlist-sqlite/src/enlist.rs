@@ -122,10 +122,7 @@ struct Signal {
 struct Closing<'a>(&'a Queue);
 
 /// Whether the connection can be used now. The tables are looked at once.
-fn ready<'a>(
-    connection: &'a Connection,
-    checked: &mut bool,
-) -> Result<&'a Connection, StoreError> {
+fn ready<'a>(connection: &'a Connection, checked: &mut bool) -> Result<&'a Connection, StoreError> {
     if connection.is_autocommit() {
         return Err(StoreError::Misuse {
             what: "no transaction is open on the connection",

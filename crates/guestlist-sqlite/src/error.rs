@@ -114,8 +114,7 @@ pub(crate) const OTHER_LIST: StoreError = StoreError::Malformed {
 
 /// A number that has to be a count.
 pub(crate) fn unsigned(number: i64) -> Result<u64, Failure> {
-    u64::try_from(number)
-        .map_err(|_| Failure::Store(StoreError::corrupt("a count below zero")))
+    u64::try_from(number).map_err(|_| Failure::Store(StoreError::corrupt("a count below zero")))
 }
 
 /// A number that has to fit into a column.

@@ -116,8 +116,10 @@ fn select(
                 Some(Position::Link(link)) => link.as_bytes().into(),
                 Some(_) => return Err(OTHER_LIST),
             });
-            values.push(name(status.map(|status| status.as_str())));
-            values.push(creator.as_ref().map(|user| user.as_str()).into());
+            values.push(name(
+                status.map(guestlist_membership::link::LinkStatus::as_str),
+            ));
+            values.push(creator.as_ref().map(guestlist_types::UserId::as_str).into());
             (LINKS, values)
         }
         Query::Pending { host, link } => {
@@ -136,9 +138,19 @@ fn select(
         Query::Members { host, filter } => {
             let mut values = host_values(host);
             behind_member(&mut values)?;
-            values.push(name(filter.status.map(|status| status.as_str())));
+            values.push(name(
+                filter
+                    .status
+                    .map(guestlist_membership::member::Status::as_str),
+            ));
             values.push(name(filter.kind.map(kind_name)));
-            values.push(filter.role.as_ref().map(|role| role.as_str()).into());
+            values.push(
+                filter
+                    .role
+                    .as_ref()
+                    .map(guestlist_types::RoleName::as_str)
+                    .into(),
+            );
             values.push(filter.link.as_ref().map(LinkId::as_bytes).into());
             (MEMBERS, values)
         }
@@ -237,13 +249,10 @@ fn decode(query: &Query, row: &SqlRow<'_>) -> Result<(RowKey, Row), Failure> {
                 Row::Grant(grant),
             ));
         }
-        Query::RunOut { .. } => (
-            RowKey::Membership(organization(text(row, 0)?)?, at(1)?),
-            3,
-        ),
+        Query::RunOut { .. } => (RowKey::Membership(organization(text(row, 0)?)?, at(1)?), 3),
         Query::Tokens { .. } => {
-            let selector = Selector::from_i64(row.get(0)?)
-                .ok_or_else(|| StoreError::corrupt("a selector"))?;
+            let selector =
+                Selector::from_i64(row.get(0)?).ok_or_else(|| StoreError::corrupt("a selector"))?;
             (RowKey::Token(selector), 1)
         }
     };

@@ -66,7 +66,9 @@ impl Plan {
                 Write::Take { key, below } => {
                     let earlier = commit.writes[..index].iter();
                     let ahead = earlier
-                        .filter(|write| matches!(write, Write::Take { key: other, .. } if other == key))
+                        .filter(
+                            |write| matches!(write, Write::Take { key: other, .. } if other == key),
+                        )
                         .count();
                     checks.push((
                         rows::number(key)?,
@@ -109,7 +111,10 @@ impl Outcome {
             Write::Put { .. } | Write::Delete { .. } | Write::Give { .. } => None,
         });
         let mut keys = commit.checks.iter().map(Check::key).chain(takes);
-        let key = keys.nth(missed).cloned().unwrap_or_else(|| home_key(commit));
+        let key = keys
+            .nth(missed)
+            .cloned()
+            .unwrap_or_else(|| home_key(commit));
         Committed::Conflict { key }
     }
 }
@@ -127,9 +132,7 @@ fn planned_check(check: &Check) -> Result<(Call, Expected), StoreError> {
             rows::number(key)?,
             Expected::Number(signed(revision.get())?),
         ),
-        Check::UseCount { key, count } => {
-            (rows::number(key)?, Expected::Number(signed(*count)?))
-        }
+        Check::UseCount { key, count } => (rows::number(key)?, Expected::Number(signed(*count)?)),
         Check::SeatCount { key, count } => {
             let host = key.organization().ok_or(rows::NOT_COUNTED)?;
             (
@@ -166,7 +169,11 @@ fn events(commit: &Commit, by: &Value) -> Result<Vec<Vec<Value>>, StoreError> {
             Value::Name(event.name()),
             kind,
             member,
-            event.link().as_ref().map(|link| link.as_bytes()).into(),
+            event
+                .link()
+                .as_ref()
+                .map(guestlist_types::LinkId::as_bytes)
+                .into(),
             commit.stamp.at.into(),
             user.into(),
             by.clone(),

@@ -58,13 +58,15 @@ impl Readers {
             Self::Shared(connection) => Ok(read(&lock(connection))?),
             Self::Pool(pool) => {
                 let lent = pool.take()?;
-                Ok(match &lent.connection {
-                    Some(connection) => read(connection)?,
-                    None => unreachable!("a connection is lent until it is dropped"),
-                })
+                let connection = lent.connection.as_ref();
+                Ok(read(connection.ok_or_else(closed)?)?)
             }
         }
     }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the connection is closed".into())
 }
 
 impl Pool {

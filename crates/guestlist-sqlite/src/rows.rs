@@ -71,13 +71,25 @@ macro_rules! statements {
     };
 }
 
-const NAMES: Statements =
-    statements!("names", "body", [bucket, name], [revision, body, organization]);
+const NAMES: Statements = statements!(
+    "names",
+    "body",
+    [bucket, name],
+    [revision, body, organization]
+);
 const ORGANIZATIONS: Statements = statements!(
     "organizations",
     "body",
     [bucket, host],
-    [revision, body, name, status, default_link, created_at, updated_at]
+    [
+        revision,
+        body,
+        name,
+        status,
+        default_link,
+        created_at,
+        updated_at
+    ]
 );
 const OWNERS: Statements = statements!("owners", "body", [bucket, host], [revision, body]);
 const SEAT_TALLIES: Statements = statements!("seat_tallies", "null", [bucket, host], [taken]);
@@ -96,8 +108,7 @@ const LINKS: Statements = statements!(
         deleted_at
     ]
 );
-const LINK_TALLIES: Statements =
-    statements!("link_tallies", "null", [bucket, host, link], [uses]);
+const LINK_TALLIES: Statements = statements!("link_tallies", "null", [bucket, host, link], [uses]);
 const LINK_USES: Statements = statements!(
     "link_uses",
     "body",
@@ -108,19 +119,41 @@ const TOKENS: Statements = statements!(
     "tokens",
     "body",
     [selector],
-    [revision, body, bucket, host, link, generation, issued_at, valid_until, pepper]
+    [
+        revision,
+        body,
+        bucket,
+        host,
+        link,
+        generation,
+        issued_at,
+        valid_until,
+        pepper
+    ]
 );
 const MEMBERSHIPS: Statements = statements!(
     "memberships",
     "body",
     [bucket, host, member_kind, member_id],
     [
-        revision, body, status, episode, door_link, door_generation, role, opened_at, approved_at,
-        expires_at, ended_cause, ended_at, proxy_id, proxy_name, updated_at
+        revision,
+        body,
+        status,
+        episode,
+        door_link,
+        door_generation,
+        role,
+        opened_at,
+        approved_at,
+        expires_at,
+        ended_cause,
+        ended_at,
+        proxy_id,
+        proxy_name,
+        updated_at
     ]
 );
-const ACTING: Statements =
-    statements!("acting", "body", [bucket, host, target], [revision, body]);
+const ACTING: Statements = statements!("acting", "body", [bucket, host, target], [revision, body]);
 const GROUPS: Statements = statements!(
     "groups",
     "body",
@@ -328,14 +361,20 @@ pub(crate) fn put(key: &RowKey, row: &Row, revision: u64) -> Result<Call, StoreE
             json(row)?,
             row.name.as_str().into(),
             Value::Name(row.status.as_str()),
-            row.default_link.as_ref().map(|id| id.as_bytes()).into(),
+            row.default_link
+                .as_ref()
+                .map(guestlist_types::LinkId::as_bytes)
+                .into(),
             row.created_at.into(),
             row.updated_at.into(),
         ]),
         (RowKey::Owners(_), Row::Owners(owners)) => values.push(json(owners)?),
         (RowKey::AccessHead(_), Row::AccessHead(head)) => values.extend([
             json(head)?,
-            head.external_group.as_ref().map(|id| id.as_bytes()).into(),
+            head.external_group
+                .as_ref()
+                .map(guestlist_types::GroupId::as_bytes)
+                .into(),
         ]),
         (RowKey::Link(host, id), Row::Link(link)) if link.host == *host && link.id == *id => {
             values.push(json(link)?);
@@ -380,8 +419,11 @@ fn push_link(values: &mut Vec<Value>, link: &Link) {
     values.extend([
         Value::Name(link.status.as_str()),
         link.generation.get().into(),
-        link.token.map(|selector| selector.as_i64()).into(),
-        link.creator.as_ref().map(|user| user.as_str()).into(),
+        link.token.map(guestlist_token::Selector::as_i64).into(),
+        link.creator
+            .as_ref()
+            .map(guestlist_types::UserId::as_str)
+            .into(),
         link.config.expires_at.into(),
         link.created_at.into(),
         link.updated_at.into(),
@@ -416,7 +458,10 @@ fn push_membership(values: &mut Vec<Value>, row: &Membership) {
         row.episode.get().into(),
         door_link,
         door_generation,
-        row.role.as_ref().map(|role| role.as_str()).into(),
+        row.role
+            .as_ref()
+            .map(guestlist_types::RoleName::as_str)
+            .into(),
         row.opened_at.into(),
         row.approved_at.into(),
         row.expires_at.into(),

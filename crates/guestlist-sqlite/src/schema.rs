@@ -50,8 +50,8 @@ pub fn migrate(connection: &Connection) -> Result<(), StoreError> {
         )
     };
     connection.execute_batch(begin).map_err(store_error)?;
-    let done = take_steps(connection)
-        .and_then(|()| connection.execute_batch(end).map_err(store_error));
+    let done =
+        take_steps(connection).and_then(|()| connection.execute_batch(end).map_err(store_error));
     if done.is_err() && !connection.is_autocommit() {
         // The first error says what was wrong; SQLite may have rolled back already.
         let _ = connection.execute_batch(undo);
@@ -78,8 +78,8 @@ fn take_steps(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How many steps a database has not taken yet, or why it can't take them.
-fn missing(connection: &Connection) -> Result<usize, StoreError> {
+/// How many steps a database has not taken yet, or why it can't take them. Changes nothing.
+pub(crate) fn missing(connection: &Connection) -> Result<usize, StoreError> {
     if !has_table(connection, "guestlist_schema")? {
         let other: Option<String> = connection
             .prepare_cached(

@@ -118,6 +118,8 @@ impl SqliteBuilder {
     pub fn open(self) -> Result<SqliteStore, StoreError> {
         let writer = self.connect()?;
         if let Place::Path(_) = self.place {
+            // Looked at before anything is changed: it may be none of our business.
+            schema::missing(&writer)?;
             self.use_wal(&writer)?;
         }
         schema::migrate(&writer)?;

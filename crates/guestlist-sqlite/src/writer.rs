@@ -98,8 +98,13 @@ fn flush(connection: &Connection, batch: Vec<Request>) {
             }
         }
         Err(undone) => {
+            let mut batch = batch.into_iter();
+            let first = batch.next();
             for request in batch {
-                let _ = request.answer.send(Err(undone.to_error()));
+                let _ = request.answer.send(Err(undone.for_another()));
+            }
+            if let Some(request) = first {
+                let _ = request.answer.send(Err(undone.into_error()));
             }
         }
     }
@@ -114,7 +119,15 @@ enum Undone {
 
 impl Undone {
     /// For one of the calls that it concerns.
-    fn to_error(&self) -> StoreError {
+    fn into_error(self) -> StoreError {
+        match self {
+            Self::Beginning(failure) | Self::Applying(failure) => failure.into(),
+            Self::Committing(error) => commit_error(&error),
+        }
+    }
+
+    /// For each of the others.
+    fn for_another(&self) -> StoreError {
         match self {
             Self::Beginning(failure) | Self::Applying(failure) => failure.for_another(),
             Self::Committing(error) => commit_error(error),
@@ -129,11 +142,7 @@ fn transact(
     batch: &[Request],
     guarded: bool,
 ) -> Result<Vec<Result<Vec<Outcome>, Failure>>, Undone> {
-    let apply = if guarded {
-        apply_guarded
-    } else {
-        apply_all
-    };
+    let apply = if guarded { apply_guarded } else { apply_all };
     execute(connection, "begin immediate", &[]).map_err(Undone::Beginning)?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for request in batch {

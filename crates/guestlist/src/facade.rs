@@ -255,7 +255,9 @@ impl<S: Store> Guestlist<S> {
     }
 
     /// The same guestlist for what a command does besides what its key stands for.
-    pub(crate) fn without_key(&self) -> Guestlist<&S> {
+    ///
+    /// Its store has no type, because such a command is run by one of the same kind.
+    pub(crate) fn without_key(&self) -> Guestlist<&dyn Store> {
         Guestlist {
             store: &self.store,
             config: Arc::clone(&self.config),

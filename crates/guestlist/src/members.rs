@@ -1,6 +1,7 @@
 //! Memberships: the doors, review, endings.
 
-use std::future::Future;
+use core::future::Future;
+use core::pin::Pin;
 
 use guestlist_membership::link::{Preset, UseState};
 use guestlist_membership::member::{
@@ -480,9 +481,14 @@ impl<S: Store> Guestlist<S> {
     }
 
     /// The same for one organization, on behalf of a command that found no use or seat left.
-    pub(crate) async fn sweep_host(&self, host: &OrgId) -> Result<usize, Error> {
-        // Boxed, because the commands of a sweep are commands like the one that called for it.
-        Box::pin(self.without_key().sweep_in(Some(host.clone()), 1000)).await
+    ///
+    /// Boxed without its type, because the commands of a sweep are commands like the one that
+    /// called for it.
+    pub(crate) fn sweep_host<'a>(
+        &'a self,
+        host: &'a OrgId,
+    ) -> Pin<Box<dyn Future<Output = Result<usize, Error>> + Send + 'a>> {
+        Box::pin(async move { self.without_key().sweep_in(Some(host.clone()), 1000).await })
     }
 
     async fn sweep_in(&self, host: Option<OrgId>, limit: u32) -> Result<usize, Error> {

@@ -364,6 +364,10 @@ impl Claim<'_> {
         }
         let membership = records.membership(&host.id, self.member);
         let phase = membership.map_or(Phase::Never, |record| record.phase(env.now));
+        // "A block list refuses every door for a member" (spec 2), also one that leads nowhere new.
+        if membership.is_some_and(|record| record.block.is_some()) {
+            return Err(CommandError::Blocked);
+        }
         // "unchanged" in the table of spec 2: the same membership, and no use is taken.
         if phase == Phase::Approved {
             return Ok(Vec::new());
@@ -554,9 +558,6 @@ fn coming_back(
     link: &Link,
     env: &Env<'_>,
 ) -> Result<(), CommandError> {
-    if record.block.is_some() {
-        return Err(CommandError::Blocked);
-    }
     let Some(rejected_at) = record.rejected_at else {
         return Ok(());
     };

@@ -27,7 +27,7 @@
 //!     guestlist_store::conformance_tests!(super::Memory);
 //! }
 //! # use guestlist_store::conformance::{block_on, cases};
-//! # block_on(cases::absent_rows_read_as_absent(&Memory));
+//! # block_on(cases::loads::absent_rows_read_as_absent(&Memory));
 //! ```
 //!
 //! Each case gets a store of its own from the fixture and panics where that store breaks the
@@ -158,23 +158,23 @@ macro_rules! conformance_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_expand {
-    (tests ($fixture:expr) $($case:ident)*) => {$(
+    (tests ($fixture:expr) $($module:ident { $($case:ident)* })*) => {$($(
         #[test]
         fn $case() {
             let fixture = $fixture;
-            let case = $crate::conformance::cases::$case(&fixture);
+            let case = $crate::conformance::cases::$module::$case(&fixture);
             $crate::conformance::Fixture::block_on(&fixture, ::std::boxed::Box::pin(case));
         }
-    )*};
-    (run ($fixture:expr) $($case:ident)*) => {$(
+    )*)*};
+    (run ($fixture:expr) $($module:ident { $($case:ident)* })*) => {$($(
         Case {
             name: stringify!($case),
-            future: AssertUnwindSafe(Box::pin(cases::$case($fixture))),
+            future: AssertUnwindSafe(Box::pin(cases::$module::$case($fixture))),
         }
         .await;
-    )*};
-    (names ($fixture:expr) $($case:ident)*) => {
-        &[$(stringify!($case)),*]
+    )*)*};
+    (names ($fixture:expr) $($module:ident { $($case:ident)* })*) => {
+        &[$($(stringify!($case)),*),*]
     };
 }
 
@@ -185,8 +185,76 @@ macro_rules! __conformance_cases {
     ($mode:ident $fixture:expr) => {
         $crate::__conformance_expand! {
             $mode ($fixture)
-            absent_rows_read_as_absent
-            rows_of_every_kind_come_back
+            loads {
+                absent_rows_read_as_absent
+                an_unknown_token_or_name_finds_nothing
+                rows_are_found_through_others
+                rows_of_every_kind_come_back
+                access_rules_are_read_when_they_have_changed
+                access_rules_of_two_organizations_come_together
+            }
+            commits {
+                a_commit_is_applied_once
+                a_reservation_is_applied_once
+                a_commit_without_events_has_a_receipt
+                a_receipt_is_found_by_its_commit
+                commits_in_one_call_have_their_own_outcomes
+                a_commit_twice_in_one_call_is_applied_once
+                deleting_a_group_deletes_all_of_its_rows
+                revisions_grow_by_one
+            }
+            conflicts {
+                the_second_refresh_conflicts
+                the_second_approval_conflicts
+                approval_and_rejection_conflict
+                approval_and_withdrawal_conflict
+                removal_and_leaving_conflict
+                the_second_claim_of_a_member_conflicts
+                a_claim_with_a_refreshed_token_conflicts
+                a_claim_through_a_link_that_ended_conflicts
+                a_claim_conflicts_with_a_change_of_its_host
+                a_claim_of_a_member_blocked_meanwhile_conflicts
+                a_claim_conflicts_with_a_change_of_the_links_creator
+                a_command_conflicts_with_the_removal_of_its_actor
+                two_owners_can_not_both_leave
+                a_gift_conflicts_with_a_change_of_access_rules
+                the_second_change_of_access_rules_conflicts
+                the_second_reservation_of_a_name_conflicts
+                the_second_registration_conflicts
+                the_second_token_of_a_selector_conflicts
+                the_second_default_link_conflicts
+                the_second_acting_rule_conflicts
+                organizations_do_not_collide
+            }
+            counters {
+                a_limit_is_never_passed
+                a_take_is_refused_at_its_bound
+                claims_do_not_collide
+                released_uses_can_be_taken_again
+                uses_counted_before_a_claim_conflict
+                seats_counted_before_a_change_conflict
+                seats_are_never_overbooked
+                counting_ends_and_begins_again
+                a_claim_renews_the_digest_of_its_token
+            }
+            events {
+                the_log_is_complete_and_in_order
+                an_empty_log_is_no_error
+                new_events_come_behind_the_last_cursor
+                filters_choose_events
+                a_cursor_belongs_to_its_events
+            }
+            lists {
+                every_list_has_its_rows_in_order
+                pages_make_the_list
+                long_lists_are_complete
+                lists_are_stable_while_rows_come_and_go
+                a_cursor_belongs_to_its_list
+                text_is_searched_literally
+                what_has_run_out_is_listed_as_such
+                a_request_opened_again_waits_at_the_end
+                deleted_links_are_not_listed
+            }
         }
     };
 }

@@ -135,10 +135,18 @@ pub(super) async fn build<S: Store + ?Sized>(h: &Harness<'_, S>) -> World {
     let (open, full) = links(h, &acme, design).await;
     members(h, &acme, &beta, open, full).await;
     h.advance(HOUR);
+    let refresh = h.refresh(&acme, open.link, HOUR);
+    h.done(&refresh).await;
+    let Command::Link(LinkCommand::Refresh { token, .. }) = refresh.command else {
+        panic!("not a refresh: {:?}", refresh.command);
+    };
     World {
         acme,
         beta,
-        open,
+        open: Issued {
+            token: token.selector,
+            ..open
+        },
         full,
         design,
     }

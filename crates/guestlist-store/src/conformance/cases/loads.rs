@@ -1,24 +1,27 @@
 //! Loading: what a snapshot holds.
 
-use guestlist_membership::{Fact, LinkRef, RowKey, Scope};
+use core::time::Duration;
+use std::sync::Arc;
 
-use crate::conformance::harness::{company, org, person};
-use crate::conformance::{Fixture, Harness};
-use crate::conformance::observe::assert_consistent;
+use guestlist_access::{AccessBook, AccessCommand, Sharing};
+use guestlist_membership::link::LinkDraft;
+use guestlist_membership::member::{ActingRule, MemberCommand};
+use guestlist_membership::{Actor, Event, Fact, LinkRef, Root, RowKey, Scope};
+use guestlist_types::{LinkId, Member, OrgId};
+
+use crate::conformance::harness::{company, must, name, org, person, user};
+use crate::conformance::observe::{assert_consistent, assert_folds};
 use crate::conformance::world::build;
-use crate::snapshot::Revision;
+use crate::conformance::{Fixture, Harness, Order};
+use crate::event::EventFilter;
+use crate::snapshot::{KnownBook, Load, Revision};
+use crate::store::Store;
 
-/// Every kind of row that is not there is entered as absent, in an empty store.
-pub async fn absent_rows_read_as_absent<F: Fixture>(fixture: &F) {
-    let store = fixture.store().await;
-    let h = Harness::new(&store);
-    let host = org("org_1");
-    let (ann, link) = (person("ann"), h.link_id());
-    let token = h.draw(&host, link).selector;
+/// Every fact there is, about things that are named directly.
+fn every_fact(host: &OrgId, member: &Member, link: LinkId) -> Vec<Fact> {
     let id = || LinkRef::Id(link);
-    let facts = vec![
-        Fact::Name(crate::conformance::harness::name("widgets")),
-        Fact::Token(token),
+    vec![
+        Fact::Name(name("widgets")),
         Fact::Organization,
         Fact::OrganizationOf(org("org_2")),
         Fact::Owners,
@@ -26,33 +29,239 @@ pub async fn absent_rows_read_as_absent<F: Fixture>(fixture: &F) {
         Fact::SeatCount,
         Fact::Link(id()),
         Fact::Link(LinkRef::Default),
-        Fact::Link(LinkRef::OfMembership(ann.clone())),
+        Fact::Link(LinkRef::OfToken),
+        Fact::Link(LinkRef::OfMembership(member.clone())),
         Fact::Tokens(id()),
+        Fact::Tokens(LinkRef::OfToken),
         Fact::Tally(id()),
-        Fact::Use(id(), ann.clone()),
+        Fact::Use(id(), member.clone()),
         Fact::UseCount(id()),
         Fact::Creator(id()),
-        Fact::Membership(ann.clone()),
+        Fact::Membership(member.clone()),
+        Fact::Membership(Member::Org(host.clone())),
         Fact::Membership(company("org_2")),
-        Fact::MembershipIn(org("org_2"), ann.clone()),
+        Fact::MembershipIn(org("org_2"), member.clone()),
         Fact::Acting(org("org_2")),
         Fact::ActingIn(org("org_2")),
+        Fact::BookForActing(org("org_2")),
         Fact::Book,
         Fact::BookForLink(id()),
-    ];
+        Fact::BookForLink(LinkRef::OfToken),
+    ]
+}
+
+/// Every kind of row that is not there is entered as absent, and counts of nothing are zero.
+pub async fn absent_rows_read_as_absent<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    let link = h.link_id();
+    let mut facts = every_fact(&host, &person("ann"), link);
+    facts.push(Fact::Token(h.draw(&host, link).selector));
     let snapshot = h.load(&Scope::of(host.clone(), facts)).await;
     for (key, revision) in snapshot.revisions() {
         assert_eq!(revision, Revision::ABSENT, "{key:?} is in an empty store");
-        let counted = matches!(key, RowKey::UseCount(..) | RowKey::SeatCount(_));
         let row = snapshot.records().get(key);
-        assert_eq!(row.is_some(), counted, "{key:?} is {row:?} in an empty store");
+        assert_eq!(row.is_some(), key.is_counted(), "{key:?} is {row:?} in an empty store");
+    }
+    let counted = snapshot.records();
+    assert_eq!(counted.use_count(&host, link), Some(0));
+    assert_eq!(counted.seat_count(&host), Some(guestlist_membership::SeatCount::default()));
+    assert_eq!(*h.book(&host).await, AccessBook::new(), "no access rules, at revision 0");
+}
+
+/// A token or a name that nobody has finds no organization, and that is no error.
+pub async fn an_unknown_token_or_name_finds_nothing<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    h.register(&host, &name("widgets-inc")).await;
+    let issued = h.new_link(&host, LinkDraft::review()).await;
+    let unknown = h.draw(&host, issued.link).selector;
+    for root in [Root::Token(unknown), Root::Name(name("unknown"))] {
+        let scope = Scope {
+            root,
+            facts: every_fact(&host, &person("ann"), issued.link),
+        };
+        let known_books = [KnownBook {
+            organization: host.clone(),
+            revision: Revision::ABSENT,
+        }];
+        let load = Load {
+            scope: &scope,
+            receipt: Some(h.commit_id()),
+            known_books: &known_books,
+        };
+        let snapshot = must(store.load(&load).await, "loading by an unknown root");
+        assert_eq!(snapshot.records().host(), None, "the host of {:?}", scope.root);
+        assert_eq!(snapshot.records().iter().count(), 0, "rows by {:?}", scope.root);
+        assert_eq!(snapshot.books().count(), 0, "access rules by {:?}", scope.root);
+        assert_eq!(snapshot.receipt(), None);
+        assert!(scope.missing(&snapshot).is_empty(), "the root was looked for");
     }
 }
 
-/// Rows of every kind come back as they were written, by load and in lists.
+/// A scope finds its organization by a token or a name, and rows through others: the link of a
+/// token or a membership, its creator, the default link.
+pub async fn rows_are_found_through_others<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let (host, ann) = (org("org_1"), user("ann"));
+    h.register_with(&host, &name("one"), Some(ann.clone()), Default::default()).await;
+    let (order, issued) = h.create_link(&host, LinkDraft::review());
+    h.done(&order.by(Actor::user(ann.clone()).in_organization(host.clone()))).await;
+    let bob = person("bob");
+    h.done(&h.claim(issued.token, &bob)).await;
+    h.done(&h.refresh(&host, issued.link, Duration::from_secs(60))).await;
+    for root in [
+        Root::Organization(host.clone()),
+        Root::Name(name("one")),
+        Root::Token(issued.token),
+    ] {
+        let by_token = matches!(root, Root::Token(_));
+        let link = if by_token {
+            LinkRef::OfToken
+        } else {
+            LinkRef::OfMembership(bob.clone())
+        };
+        let scope = Scope {
+            root,
+            facts: vec![
+                Fact::Membership(bob.clone()),
+                Fact::Link(link.clone()),
+                Fact::Tokens(link.clone()),
+                Fact::Use(link.clone(), bob.clone()),
+                Fact::Creator(link),
+                Fact::Organization,
+            ],
+        };
+        let snapshot = h.load(&scope).await;
+        let records = snapshot.records();
+        let what = format!("by {:?}", scope.root);
+        assert_eq!(records.host(), Some(&host), "{what}");
+        assert!(records.organization(&host).is_some(), "{what}");
+        assert!(records.membership(&host, &bob).is_some(), "{what}");
+        let creator = Member::User(ann.clone());
+        assert!(records.membership(&host, &creator).is_some(), "{what}: the creator");
+        assert!(records.link_use(&host, issued.link, &bob).is_some(), "{what}");
+        let found = records.link(&host, issued.link);
+        let found = found.unwrap_or_else(|| panic!("{what}: no link"));
+        assert_eq!(found.overlapping, [issued.token], "{what}");
+        for selector in found.token.iter().chain(&found.overlapping) {
+            let token = records.token(*selector);
+            assert!(token.is_some_and(|token| token.tag.is_some()), "{what}: {token:?}");
+        }
+    }
+}
+
+/// Rows of every kind come back as they were written, by load and in lists; the log folded gives
+/// the stored rows; and each revision counts the writes of its row.
 pub async fn rows_of_every_kind_come_back<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     build(&h).await;
     assert_consistent(fixture, &h).await;
+}
+
+/// Access rules that the caller has are not read again, and those that have changed are. Their
+/// revision moves with every change, and they are the events folded.
+pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let world = build(&h).await;
+    let host = world.acme;
+    let scope = Scope::of(host.clone(), vec![Fact::Book]);
+    let load_with = async |revision: u64| {
+        let known_books = [
+            KnownBook {
+                organization: org("org_other"),
+                revision: Revision::new(revision),
+            },
+            KnownBook {
+                organization: host.clone(),
+                revision: Revision::new(revision),
+            },
+        ];
+        let load = Load {
+            scope: &scope,
+            receipt: None,
+            known_books: &known_books,
+        };
+        let snapshot = must(store.load(&load).await, "loading with known access rules");
+        let books: Vec<_> = snapshot
+            .books()
+            .map(|(organization, book)| (organization.clone(), book.cloned()))
+            .collect();
+        match <[(OrgId, Option<Arc<AccessBook>>); 1]>::try_from(books) {
+            Ok([(organization, book)]) if organization == host => book,
+            books => panic!("the access rules of {host} are wanted, and these came: {books:?}"),
+        }
+    };
+    let first = h.book(&host).await;
+    assert_eq!(load_with(first.revision()).await, None, "known ones are not read again");
+    let group = h.new_group(&host, "Another", false).await;
+    let second = load_with(first.revision()).await;
+    let second = second.unwrap_or_else(|| panic!("changed access rules are read again"));
+    assert_eq!(second.revision(), first.revision() + 1, "the revision moves with each change");
+    assert!(second.group(group).is_some());
+    assert_eq!(load_with(second.revision() + 1).await, Some(second), "not those of another time");
+    for command in [
+        AccessCommand::SetSharing(Sharing::OwnersOnly),
+        AccessCommand::NestGroup {
+            outer: group,
+            inner: world.design,
+        },
+        AccessCommand::DeleteGroup { group: world.design },
+    ] {
+        let before = h.book(&host).await.revision();
+        h.done(&Order::access(&host, command)).await;
+        assert_eq!(h.book(&host).await.revision(), before + 1);
+    }
+    fixture.settle(&store).await;
+    let mut folded = AccessBook::new();
+    for recorded in h.events(&EventFilter::of(host.clone()), 1000).await {
+        if let Event::Access(event) = recorded.event {
+            guestlist_access::evolve(&mut folded, &event);
+        }
+    }
+    let book = h.book(&host).await;
+    folded.set_revision(book.revision());
+    assert_eq!(*book, folded, "the access rules (left) are their events folded (right)");
+    assert_consistent(fixture, &h).await;
+}
+
+/// The access rules of two organizations come with one load.
+pub async fn access_rules_of_two_organizations_come_together<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let (host, member) = (org("org_1"), org("org_2"));
+    h.register(&host, &name("one")).await;
+    h.register(&member, &name("two")).await;
+    let group = h.new_group(&member, "Buyers", false).await;
+    h.new_group(&host, "Sellers", false).await;
+    let rule = ActingRule {
+        groups: [group].into(),
+        ..ActingRule::default()
+    };
+    let command = MemberCommand::RestrictActing {
+        host: host.clone(),
+        rule: Some(rule),
+    };
+    h.done(&Order::member(&member, command)).await;
+    let facts = vec![
+        Fact::Book,
+        Fact::Acting(member.clone()),
+        Fact::BookForActing(member.clone()),
+    ];
+    let snapshot = h.load(&Scope::of(host.clone(), facts)).await;
+    for (organization, group_name) in [(&host, "Sellers"), (&member, "Buyers")] {
+        let book = snapshot.books().find(|(of, _)| *of == organization);
+        let book = book.and_then(|(_, book)| book);
+        let names: Vec<_> = book.into_iter().flat_map(|book| book.groups()).collect();
+        assert_eq!(names.len(), 1, "groups of {organization}");
+        assert_eq!(names[0].name.as_str(), group_name);
+    }
+    let head = RowKey::AccessHead(member);
+    assert_eq!(snapshot.revision(&head), Some(Revision::new(1)));
+    assert_folds(fixture, &h).await;
 }

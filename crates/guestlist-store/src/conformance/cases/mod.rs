@@ -1,5 +1,8 @@
 //! The cases. Each one says what it proves by its name.
 
-mod loads;
-
-pub use loads::*;
+pub mod commits;
+pub mod conflicts;
+pub mod counters;
+pub mod events;
+pub mod lists;
+pub mod loads;

@@ -261,8 +261,7 @@ fn table() -> String {
     for way in WAYS {
         write!(text, "| {} |", way.name).unwrap();
         for command in COMMANDS {
-            let cells =
-                [user_member(4), org_member(1)].map(|member| cell(way, &member, command));
+            let cells = [user_member(4), org_member(1)].map(|member| cell(way, &member, command));
             assert_eq!(cells[0], cells[1], "{} {command}: both kinds", way.name);
             write!(text, " {} |", cells[0]).unwrap();
         }

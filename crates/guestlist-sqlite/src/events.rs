@@ -127,3 +127,26 @@ fn sequence(row: &SqlRow<'_>) -> Result<Sequence, Failure> {
         ordinal: u32::try_from(ordinal).map_err(|_| damaged("the place of an event"))?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::migrate;
+
+    #[test]
+    fn the_log_is_read_off_an_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate(&connection).unwrap();
+        for sql in [OF_HOST, OF_ALL] {
+            let plan: Vec<String> = connection
+                .prepare(&format!("explain query plan {sql}"))
+                .unwrap()
+                .query_map([], |row| row.get(3))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert_eq!(plan.len(), 1, "{plan:?}");
+            assert!(plan[0].starts_with("SEARCH") && plan[0].contains('>'), "{plan:?}");
+        }
+    }
+}

@@ -263,3 +263,41 @@ fn decode(query: &Query, row: &SqlRow<'_>) -> Result<(RowKey, Row), Failure> {
 fn name(text: Option<&'static str>) -> Value {
     text.map_or(Value::Null, Value::Name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::migrate;
+
+    /// Every page begins in the middle of an index and is read off it in order.
+    #[test]
+    fn no_list_is_sorted_or_scanned() {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate(&connection).unwrap();
+        for sql in [
+            LINKS,
+            PENDING,
+            MEMBERS,
+            MEMBERSHIPS_OF,
+            USES,
+            GROUPS,
+            GRANTS,
+            RUN_OUT,
+            TOKENS,
+        ] {
+            let plan: Vec<String> = connection
+                .prepare(&format!("explain query plan {sql}"))
+                .unwrap()
+                .query_map([], |row| row.get(3))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert_eq!(plan.len(), 1, "{plan:?}");
+            assert!(plan[0].starts_with("SEARCH"), "{plan:?}");
+            assert!(
+                plan[0].contains('>') || plan[0].contains('<'),
+                "{plan:?} does not begin behind the last page"
+            );
+        }
+    }
+}

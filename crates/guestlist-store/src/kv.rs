@@ -33,8 +33,8 @@ pub trait Kv: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
 
-    /// Applies all operations if all checks hold and all bounds are kept, atomically and durably;
-    /// nothing otherwise.
+    /// Applies all operations, in order, if all checks hold and all bounds are kept, atomically and
+    /// durably; nothing otherwise.
     ///
     /// # Errors
     ///
@@ -81,7 +81,8 @@ pub enum KvOp {
         /// The key.
         key: Vec<u8>,
     },
-    /// Adds to a counter, never below zero. With a bound, only while the counter is below it.
+    /// Adds to a counter, never below zero. With a bound, only while the counter, as the operations
+    /// before have left it, is below it.
     Add {
         /// The key.
         key: Vec<u8>,
@@ -107,7 +108,7 @@ pub enum KvOp {
 pub enum KvCommitted {
     /// It is applied.
     Applied,
-    /// This check, counted from zero, does not hold.
+    /// This check, counted from zero, is the first that does not hold.
     CheckMissed(usize),
     /// This operation, counted from zero, would pass its bound.
     BoundMissed(usize),

@@ -224,10 +224,9 @@ pub(crate) fn tokens(bucket: Bucket) -> KvRange {
 
 /// Episodes of one bucket that end up to and including `until`.
 pub(crate) fn run_out(bucket: Bucket, until: Timestamp) -> KvRange {
-    let end = Timestamp::from_micros(until.as_micros().saturating_add(1));
     KvRange {
         start: Bytes::of(bucket, RUN_OUT_INDEX).0,
-        end: Bytes::of(bucket, RUN_OUT_INDEX).time(end).0,
+        end: successor(&Bytes::of(bucket, RUN_OUT_INDEX).time(until).0),
     }
 }
 

@@ -151,7 +151,7 @@ impl<K: Kv> KvStore<K> {
         }
         for (_, value) in self.all(keys::group_members(org)).await? {
             // The row says nothing, so its key is kept with it.
-            let (group, member) = postcard::from_bytes(value.get(9..).unwrap_or_default())
+            let (group, member) = postcard::from_bytes(payload(&value)?)
                 .map_err(|_| StoreError::corrupt("a group's member"))?;
             book.apply(&AccessChange::PutGroupMember { group, member });
         }
@@ -290,14 +290,11 @@ impl<K: Kv> KvStore<K> {
                         .map(|bucket| keys::run_out(bucket, now))
                         .collect(),
                 };
-                let mut positions = Vec::new();
+                let mut entries = Vec::new();
                 for range in ranges {
-                    for (_, value) in self.all(range).await? {
-                        let key: RowKey = index_target(&value)?;
-                        positions.push(key);
-                    }
+                    entries.extend(self.all(range).await?);
                 }
-                let mut found = self.rows(positions, query, now).await?;
+                let mut found = self.rows(entries, query, now).await?;
                 found
                     .retain(|(key, _)| host.as_ref().is_none_or(|h| key.organization() == Some(h)));
                 let sort_key = |key: &RowKey, row: &Row| match query.position_of(key, row) {
@@ -364,16 +361,16 @@ impl<K: Kv> KvStore<K> {
             };
             let (full, last) = (part.len() == SCAN, last.clone());
             if matches!(query, Query::Pending { .. } | Query::MembershipsOf { .. }) {
-                let targets = part
-                    .iter()
-                    .map(|(_, value)| index_target(value))
-                    .collect::<Result<Vec<_>, _>>()?;
-                rows.extend(self.rows(targets, query, now).await?);
+                rows.extend(self.rows(part, query, now).await?);
             } else {
-                for (_, value) in &part {
+                for (entry, value) in &part {
                     let row = decode_row(value)?.1;
+                    let key = key_of(query, value, &row)?;
+                    if keys::row(&key) != *entry {
+                        return Err(StoreError::corrupt("a row of another key"));
+                    }
                     if query.matches(&row, now) {
-                        rows.push((key_of(query, value, &row)?, row));
+                        rows.push((key, row));
                     }
                 }
             }
@@ -388,20 +385,32 @@ impl<K: Kv> KvStore<K> {
         }
     }
 
-    /// The rows that index entries name, as far as they are still wanted.
+    /// The rows that index entries name, as far as they are still wanted in that place: a row may
+    /// have moved in its index since that was scanned, and is met again where it is now.
     async fn rows(
         &self,
-        targets: Vec<RowKey>,
+        entries: Vec<(Vec<u8>, Vec<u8>)>,
         query: &Query,
         now: Timestamp,
     ) -> Result<Vec<(RowKey, Row)>, StoreError> {
+        let targets = entries
+            .iter()
+            .map(|(_, value)| index_target(value))
+            .collect::<Result<Vec<_>, _>>()?;
         let wanted: Vec<Vec<u8>> = targets.iter().map(keys::row).collect();
         let found = self.kv.get(&wanted).await?;
         let mut rows = Vec::new();
-        for (key, value) in targets.into_iter().zip(found) {
-            if let Some((_, row)) = decode(&key, value.as_deref())?
-                && query.matches(&row, now)
-            {
+        for (((entry, _), key), value) in entries.into_iter().zip(targets).zip(found) {
+            let Some((_, row)) = decode(&key, value.as_deref())? else {
+                continue;
+            };
+            let place = match (query, membership(Some(&row))) {
+                (Query::Pending { .. }, Some(row)) => pending_entry(row),
+                (Query::MembershipsOf { .. }, Some(row)) => hosts_entry(row),
+                (Query::RunOut { .. }, Some(row)) => run_out_entry(row),
+                _ => return Err(StoreError::corrupt("an index entry of another kind")),
+            };
+            if place == Some(entry) && query.matches(&row, now) {
                 rows.push((key, row));
             }
         }
@@ -470,7 +479,7 @@ impl<K: Kv> Store for KvStore<K> {
             for (key, value) in part {
                 let number =
                     keys::log_number(&key).ok_or_else(|| StoreError::corrupt("a log key"))?;
-                let entry: Entry = postcard::from_bytes(value.get(9..).unwrap_or_default())
+                let entry: Entry = postcard::from_bytes(payload(&value)?)
                     .map_err(|_| StoreError::corrupt("an entry of the log"))?;
                 for (ordinal, event) in (0_u32..).zip(entry.events) {
                     let sequence = Sequence {
@@ -591,29 +600,68 @@ fn number(value: Option<&[u8]>) -> Result<u64, StoreError> {
         .ok_or_else(|| StoreError::corrupt("a value without a number"))
 }
 
-fn decode_row(value: &[u8]) -> Result<(Revision, Row), StoreError> {
-    let revision = Revision::new(number(Some(value))?);
+/// What is behind revision and format.
+fn payload(value: &[u8]) -> Result<&[u8], StoreError> {
     match value.get(8..).and_then(<[u8]>::split_first) {
-        Some((&FORMAT, row)) => match postcard::take_from_bytes(row) {
-            Ok((row, _)) => Ok((revision, row)),
-            Err(_) => Err(StoreError::corrupt("a row")),
-        },
+        Some((&FORMAT, payload)) => Ok(payload),
         Some((&format, _)) => Err(StoreError::NewerSchema {
             found: i64::from(format),
             known: i64::from(FORMAT),
         }),
-        None => Err(StoreError::corrupt("a row without a format")),
+        None => Err(StoreError::corrupt("a value without a format")),
+    }
+}
+
+fn decode_row(value: &[u8]) -> Result<(Revision, Row), StoreError> {
+    let revision = Revision::new(number(Some(value))?);
+    match postcard::take_from_bytes(payload(value)?) {
+        Ok((row, _)) => Ok((revision, row)),
+        Err(_) => Err(StoreError::corrupt("a row")),
     }
 }
 
 fn decode(key: &RowKey, value: Option<&[u8]>) -> Result<Option<(Revision, Row)>, StoreError> {
     let count = number(value)?;
-    match key {
-        RowKey::UseCount(..) => Ok(Some((Revision::ABSENT, Row::UseCount(count)))),
-        RowKey::LinkTally(..) | RowKey::SeatTally(_) => {
-            Ok(value.map(|_| (Revision::new(count), Row::Tally(count))))
+    match (key, value) {
+        (RowKey::UseCount(..), _) => Ok(Some((Revision::ABSENT, Row::UseCount(count)))),
+        (_, None) => Ok(None),
+        (RowKey::LinkTally(..) | RowKey::SeatTally(_), Some(_)) => {
+            Ok(Some((Revision::new(count), Row::Tally(count))))
         }
-        _ => value.map(decode_row).transpose(),
+        (RowKey::GroupMember(..), Some(_)) => Ok(Some((Revision::new(count), Row::GroupMember))),
+        (_, Some(value)) => {
+            let (revision, row) = decode_row(value)?;
+            // A row that is read in another one's place would be a fact that nobody decided.
+            if is_of(key, &row) {
+                Ok(Some((revision, row)))
+            } else {
+                Err(StoreError::corrupt("a row of another key"))
+            }
+        }
+    }
+}
+
+/// Whether this is a row for this key, as far as the row says so itself.
+fn is_of(key: &RowKey, row: &Row) -> bool {
+    match (key, row) {
+        (RowKey::Organization(id), Row::Organization(row)) => row.id == *id,
+        (RowKey::Link(host, id), Row::Link(row)) => row.host == *host && row.id == *id,
+        (RowKey::Token(selector), Row::Token(row)) => row.selector == *selector,
+        (RowKey::Membership(host, member), Row::Membership(row)) => {
+            row.host == *host && row.member == *member
+        }
+        (RowKey::Group(_, id), Row::Group(row)) => row.id == *id,
+        (RowKey::Grant(_, id), Row::Grant(row)) => row.id == *id,
+        (RowKey::Name(_), Row::Name(_))
+        | (RowKey::Owners(_), Row::Owners(_))
+        | (RowKey::SeatTally(_) | RowKey::LinkTally(..), Row::Tally(_))
+        | (RowKey::AccessHead(_), Row::AccessHead(_))
+        | (RowKey::LinkUse(..), Row::LinkUse(_))
+        | (RowKey::Acting(..), Row::Acting(_))
+        | (RowKey::GroupMember(..), Row::GroupMember)
+        | (RowKey::UseCount(..), Row::UseCount(_))
+        | (RowKey::SeatCount(_), Row::SeatCount(_)) => true,
+        _ => false,
     }
 }
 

@@ -58,6 +58,32 @@ fn number(value: Option<&Vec<u8>>) -> u64 {
         .map_or(0, |number| u64::from_be_bytes(*number))
 }
 
+/// The first operation that would pass its bound, were all of them applied in order.
+fn missed_bound(entries: &BTreeMap<Vec<u8>, Vec<u8>>, ops: &[KvOp]) -> Option<usize> {
+    let mut counts: BTreeMap<&[u8], u64> = BTreeMap::new();
+    for (index, op) in ops.iter().enumerate() {
+        match op {
+            KvOp::Put { key, value } => {
+                counts.insert(key, number(Some(value)));
+            }
+            KvOp::Delete { key } => {
+                counts.insert(key, 0);
+            }
+            KvOp::Add { key, by, below } => {
+                let count = counts
+                    .entry(key)
+                    .or_insert_with(|| number(entries.get(key)));
+                if below.is_some_and(|below| *count >= below) {
+                    return Some(index);
+                }
+                *count = count.saturating_add_signed(*by);
+            }
+            KvOp::Append { .. } => {}
+        }
+    }
+    None
+}
+
 #[async_trait]
 impl Kv for MemoryKv {
     async fn get(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
@@ -88,16 +114,8 @@ impl Kv for MemoryKv {
                 return Ok(KvCommitted::CheckMissed(index));
             }
         }
-        for (index, op) in ops.iter().enumerate() {
-            if let KvOp::Add {
-                key,
-                below: Some(below),
-                ..
-            } = op
-                && number(entries.get(key)) >= *below
-            {
-                return Ok(KvCommitted::BoundMissed(index));
-            }
+        if let Some(index) = missed_bound(&entries, ops) {
+            return Ok(KvCommitted::BoundMissed(index));
         }
         for op in ops {
             match op {

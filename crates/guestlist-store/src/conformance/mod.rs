@@ -255,6 +255,28 @@ macro_rules! __conformance_cases {
                 a_request_opened_again_waits_at_the_end
                 deleted_links_are_not_listed
             }
+            values {
+                ids_may_have_every_printable_character
+                ids_are_told_apart_by_every_byte
+                what_looks_like_sql_is_only_text
+                large_rows_come_back
+                all_of_time_is_kept
+                a_clock_may_step_back
+            }
+            durability {
+                opening_again_keeps_everything
+                stores_are_apart
+            }
+            races {
+                claims_race_for_the_uses_of_a_link
+                claims_race_for_seats
+                no_claim_follows_the_end_of_its_token
+                one_ending_of_a_request_wins
+                the_last_owner_stays
+                one_of_many_gets_a_name
+                the_log_is_read_while_it_grows
+                loads_are_of_one_instant
+            }
         }
     };
 }

@@ -3,6 +3,9 @@
 pub mod commits;
 pub mod conflicts;
 pub mod counters;
+pub mod durability;
 pub mod events;
 pub mod lists;
 pub mod loads;
+pub mod races;
+pub mod values;

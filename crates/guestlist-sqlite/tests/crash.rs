@@ -1,0 +1,154 @@
+//! What was acknowledged is there after a crash, and nothing is there by half.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::{env, fs, thread};
+
+use common::*;
+use guestlist_sqlite::SqliteStore;
+use guestlist_store::{Committed, EventFilter, MemberFilter, Page, Query, Store};
+use guestlist_types::{Member, OrgId, Timestamp};
+
+/// Not a test by itself: the process that is killed. Four threads commit until the end.
+#[test]
+fn child() {
+    let Ok(path) = env::var("GUESTLIST_CRASH") else {
+        return;
+    };
+    let store = SqliteStore::open(path).unwrap();
+    let threads: Vec<_> = (0..4_u64)
+        .map(|number| {
+            let store = store.clone();
+            thread::spawn(move || {
+                let host = org("org_1");
+                for id in (number * 1_000_000).. {
+                    let sent = joining(id, &host, &user(&format!("user_{id}")));
+                    assert_eq!(
+                        block_on(store.commit(&[sent])).unwrap(),
+                        [Committed::Applied]
+                    );
+                    let mut out = std::io::stdout().lock();
+                    writeln!(out, "ack user_{id}").unwrap();
+                    out.flush().unwrap();
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// The members, after holding everything else against them.
+fn members(path: &Path) -> Vec<Member> {
+    let store = SqliteStore::open(path).unwrap();
+    let host: OrgId = org("org_1");
+    let mut members = Vec::new();
+    let mut page = Page::first(1_000).unwrap();
+    loop {
+        let query = Query::Members {
+            host: host.clone(),
+            filter: MemberFilter::default(),
+        };
+        let listed = block_on(store.list(&query, &page, Timestamp::MAX)).unwrap();
+        members.extend(listed.rows.iter().filter_map(|(key, _)| match key {
+            guestlist_membership::RowKey::Membership(_, member) => Some(member.clone()),
+            _ => None,
+        }));
+        match listed.next {
+            Some(next) => page = page.after(next),
+            None => break,
+        }
+    }
+    let page = block_on(store.events(&EventFilter::default(), None, u32::MAX)).unwrap();
+    let mut told: Vec<Member> = page
+        .events
+        .iter()
+        .filter_map(|recorded| recorded.event.member().cloned())
+        .collect();
+    for (position, recorded) in (1..).zip(&page.events) {
+        assert_eq!((recorded.sequence.commit, recorded.sequence.ordinal), (position, 0));
+    }
+    told.sort();
+    assert_eq!(told, members, "the log and the rows say the same");
+    // Each of them is known by its commit, too.
+    for recorded in &page.events {
+        let member = recorded.event.member().unwrap();
+        let id = u64::from_be_bytes(*recorded.commit.as_bytes().last_chunk().unwrap());
+        let sent = joining(id, &host, member);
+        let kept = Committed::AlreadyApplied(sent.receipt.clone());
+        assert_eq!(block_on(store.commit(&[sent])).unwrap(), [kept]);
+    }
+    members
+}
+
+#[test]
+fn acknowledged_commits_survive_a_kill() {
+    for round in 0..12 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture", "--quiet"])
+            .env("GUESTLIST_CRASH", &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let acks = |line: std::io::Result<String>| {
+            line.ok()?.split_once("ack ").map(|(_, member)| user(member))
+        };
+        let mut acknowledged: Vec<Member> =
+            lines.by_ref().filter_map(acks).take(1 + round * 7).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        acknowledged.extend(lines.filter_map(acks));
+        let members = members(&path);
+        for member in acknowledged {
+            assert!(members.contains(&member), "{member} was acknowledged");
+        }
+    }
+}
+
+/// The log of the engine is cut anywhere, or a bit of it is turned: a prefix of the commits is
+/// left, whole.
+#[test]
+fn a_torn_log_leaves_whole_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let host = org("org_1");
+    for id in 0..30 {
+        let sent = joining(id, &host, &user(&format!("user_{id}")));
+        assert_eq!(block_on(store.commit(&[sent])).unwrap(), [Committed::Applied]);
+    }
+    // As a crash would leave them: the store is still open.
+    let file = fs::read(&path).unwrap();
+    let log = fs::read(folder.path().join("app.db-wal")).unwrap();
+    drop(store);
+    let mut seen = Vec::new();
+    for step in 0..120 {
+        let cut = log.len() * step / 119;
+        let mut log = log.clone();
+        if step % 2 == 0 {
+            log.truncate(cut);
+        } else if let Some(byte) = log.get_mut(cut) {
+            *byte ^= 0x10;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        fs::write(&path, &file).unwrap();
+        fs::write(folder.path().join("app.db-wal"), &log).unwrap();
+        let mut expected: Vec<Member> = (0..30).map(|id| user(&format!("user_{id}"))).collect();
+        let members = members(&path);
+        expected.truncate(members.len());
+        expected.sort();
+        assert_eq!(members, expected, "a prefix");
+        seen.push(members.len());
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert!(seen.len() > 20, "{seen:?}");
+}

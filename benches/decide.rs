@@ -291,7 +291,7 @@ impl Maker {
         let user = self.numbers.below(self.world.names.len());
         let naive = &self.world.naive;
         let holder = &naive.users[&self.world.names[user]];
-        let folder = if aimed {
+        let (folder, action) = if aimed {
             let groups = naive.groups_of(holder);
             let of = self.numbers.below(groups.len() + 2);
             let grants = match of {
@@ -299,20 +299,14 @@ impl Maker {
                 1 => &holder.grants,
                 group => &naive.groups[groups[group - 2]].grants,
             };
-            self.numbers.pick(grants).prefix.clone()
+            let grant = self.numbers.pick(grants);
+            (grant.prefix.clone(), *self.numbers.pick(&grant.actions))
         } else {
-            self.numbers.pick(&self.folders[3]).clone()
+            let action = *self
+                .numbers
+                .pick(&[Action::Read, Action::Read, Action::Update]);
+            (self.numbers.pick(&self.folders[3]).clone(), action)
         };
-        let action = *self.numbers.pick(&[
-            Action::Read,
-            Action::Read,
-            Action::Read,
-            Action::Read,
-            Action::Read,
-            Action::Read,
-            Action::Read,
-            Action::Update,
-        ]);
         let key = format!("{folder}doc{:04}", self.numbers.below(10_000));
         let key = Key::parse(&key).expect("a folder and a name");
         Question { user, action, key }
@@ -416,24 +410,24 @@ fn main() {
                 }),
             ],
         );
-        let found = measured.median("guestlist");
         let label = format!("{users} users, P = {per_subject}");
-        let bound = match users {
-            10 => 40.0,
-            1_000 => 80.0,
-            _ => 400.0,
-        };
-        run.target(
-            &format!("a check, {label} [ns]"),
-            found,
-            Target::AtMost(bound),
-        );
-        let times = 1.0 / measured.ratio("guestlist", "naive");
-        run.target(
-            &format!("a check, {label}, times faster than naive"),
-            times,
-            Target::AtLeast(5.0),
-        );
+        if per_subject == 4 {
+            let bound = match users {
+                10 => 40.0,
+                1_000 => 80.0,
+                _ => 400.0,
+            };
+            run.target(
+                &format!("a check, {label} [ns]"),
+                measured.median("guestlist"),
+                Target::AtMost(bound),
+            );
+            run.target(
+                &format!("a check, {label}, times as fast as naive"),
+                1.0 / measured.ratio("guestlist", "naive"),
+                Target::AtLeast(5.0),
+            );
+        }
 
         let listed = users.min(200);
         let patterns: usize = (0..listed).map(|user| world.readable(user)).sum();

@@ -127,10 +127,7 @@ fn evolve_access(records: &mut Records, host: &OrgId, event: &guestlist_access::
 
     let head = records.access_head(host).copied().unwrap_or_default();
     // The head moves with every change, so that its revision is that of all access rules.
-    records.put(
-        RowKey::AccessHead(host.clone()),
-        Row::AccessHead(head.clone()),
-    );
+    records.put(RowKey::AccessHead(host.clone()), Row::AccessHead(head));
     for change in event.changes(&head) {
         match change {
             AccessChange::Head(head) => {

@@ -191,7 +191,7 @@ pub struct Records {
     touched: BTreeMap<RowKey, Option<Row>>,
 }
 
-#[allow(
+#[expect(
     clippy::wildcard_enum_match_arm,
     reason = "a row of another kind is no row of this kind"
 )]

@@ -1,14 +1,16 @@
 //! `@org/key`: how a caller's keys and those of its hosts are reached.
 
-use guestlist_access::{AccessBook, GroupMember, MemberPrincipal, Principal};
-use guestlist_types::{Member, OrgId, OrgName, ProxyUserId};
+use std::collections::BTreeSet;
+
+use guestlist_access::{AccessBook, MemberPrincipal, Principal};
+use guestlist_types::{GroupId, Member, OrgId, OrgName, ProxyUserId};
 
 use crate::actor::Actor;
 use crate::command::Env;
 use crate::member::{ActingRule, Phase};
 use crate::organization::{OrgStatus, Organization};
 use crate::record::Records;
-use crate::standing::{InOrg, host_kept};
+use crate::standing::{InOrg, host_kept, not_before};
 
 /// Why an address leads nowhere. For the audit record only: towards the caller every reason is
 /// one and the same answer (spec 9).
@@ -64,6 +66,7 @@ pub fn reach_own(
     actor: &Actor,
     env: &Env<'_>,
 ) -> Result<Reached, Unreachable> {
+    let env = &not_before(env, records);
     match records
         .organization(org)
         .map(|organization| organization.status)
@@ -98,12 +101,17 @@ pub fn reach_host(
     book: Option<&AccessBook>,
     env: &Env<'_>,
 ) -> Result<Reached, Unreachable> {
+    let env = &not_before(env, records);
     let caller = actor
         .organization()
         .ok_or(Unreachable::CallerNotInOrganization)?;
     let own = reach_own(records, caller, actor, env).map_err(|error| match error {
         Unreachable::UnknownOrganization => Unreachable::CallerNotInOrganization,
-        other => other,
+        error @ (Unreachable::OrganizationNotActive
+        | Unreachable::CallerNotInOrganization
+        | Unreachable::CallerNotActive
+        | Unreachable::NotAMember(_)
+        | Unreachable::ActingNotAllowed) => error,
     })?;
     let host = host
         .and_then(|host| records.organization(host))
@@ -144,18 +152,23 @@ fn may_act(rule: &ActingRule, actor: &Actor, held: &Principal, book: Option<&Acc
     let Principal::Member(member) = held else {
         return false;
     };
-    rule.groups.iter().any(|group| {
-        member.groups.contains(group)
-            || book.is_some_and(|book| {
-                book.members_of(*group).any(|entry| match entry {
-                    GroupMember::Member {
-                        member: listed,
-                        episode,
-                    } => *listed == member.member && member.episodes.contains(*episode),
-                    GroupMember::Group(_) => false,
-                })
-            })
-    })
+    // "Membership follows the shape" (spec 8): the groups around one's own count, too.
+    let own = book.into_iter().flat_map(|book| {
+        book.groups_of(&member.member)
+            .filter(|(episode, _)| member.episodes.contains(*episode))
+            .map(|(_, group)| group)
+    });
+    let mut next: Vec<GroupId> = member.groups.iter().copied().chain(own).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(group) = next.pop() {
+        if rule.groups.contains(&group) {
+            return true;
+        }
+        if seen.insert(group) {
+            next.extend(book.into_iter().flat_map(|book| book.outer_groups(group)));
+        }
+    }
+    false
 }
 
 /// What a member holds in an organization, to be explained to its managers; `None` if it is not

@@ -71,13 +71,12 @@ impl InOrg {
                 record.role.clone(),
                 record.principal(env.roles, env.now),
             ),
-            Some(_) => (false, None, None),
             None if stated.is_member => (
                 true,
                 stated.role.clone(),
                 Some(host_kept(member, stated.role.as_ref(), env)),
             ),
-            None => (false, None, None),
+            Some(_) | None => (false, None, None),
         };
         Self {
             user: Some(user.clone()),

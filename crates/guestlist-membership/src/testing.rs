@@ -4,6 +4,15 @@
 //! its scope only, as a shell does: a fact that a scope leaves out, and a row that is written
 //! without having been looked at, are found out by [`World::run`].
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "the ids, names and addresses made here are plain and valid"
+)]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "checks look at the rows and events that they are about"
+)]
+
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -460,13 +469,13 @@ impl World {
                 })
                 .collect()
         };
-        let changed = changes(&full);
+        let written = changes(&full);
         assert_eq!(
             changes(&scoped),
-            changed,
+            written,
             "{command:?} writes rows that its scope leaves out"
         );
-        for (key, _, _) in &changed {
+        for (key, _, _) in &written {
             let at_home = match command {
                 Command::Organization(OrganizationCommand::ReserveName { name }) => {
                     *key == RowKey::Name(name.clone())

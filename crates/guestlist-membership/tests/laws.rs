@@ -1,5 +1,10 @@
 //! Laws that hold whatever is done, in whatever order, also when the clock steps back.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't set up its world has failed"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use guestlist_access::Episodes;
@@ -42,7 +47,7 @@ impl History {
     fn follow(&mut self, world: &World, before: &World, step: &Stepped) {
         world.check();
         self.tokens(world, before);
-        self.memberships(world, before);
+        memberships(world, before);
         self.events(world);
         if let Ok(events) = &step.outcome {
             limits(world, before, step, events);
@@ -92,42 +97,6 @@ impl History {
         }
     }
 
-    fn memberships(&self, world: &World, before: &World) {
-        for (key, row) in before.records().iter() {
-            let (RowKey::Membership(host, member), Row::Membership(old)) = (key, row) else {
-                continue;
-            };
-            let new = world
-                .records()
-                .membership(host, member)
-                .expect("records of memberships stay");
-            assert!(old.episode <= new.episode, "episodes only grow");
-            assert!(old.updated_at <= new.updated_at);
-            if let Some(proxy) = &old.proxy {
-                assert_eq!(new.proxy.as_ref(), Some(proxy), "a proxy user is for ever");
-            }
-            let opened = new.episode.get() - old.episode.get();
-            // M1: the only transitions. An ending that had not been written is written first.
-            let allowed = match (old.status, new.status, opened) {
-                (from, to, 0) => {
-                    from == to
-                        || matches!(
-                            (from, to),
-                            (Some(Status::Pending), Some(_)) | (Some(Status::Approved), Some(_))
-                        ) && to != Some(Status::Pending)
-                            && !(from == Some(Status::Approved) && to == Some(Status::Rejected))
-                            && !(from == Some(Status::Pending) && to == Some(Status::Removed))
-                }
-                (from, Some(Status::Pending | Status::Approved), 1) => {
-                    let written = !matches!(from, Some(Status::Pending | Status::Approved));
-                    written || old.expires_at.is_some_and(|end| end <= new.updated_at)
-                }
-                _ => false,
-            };
-            assert!(allowed, "{:?} to {:?}", old.status, new.status);
-        }
-    }
-
     /// Times never go back per membership and per link, and no event holds a digest.
     fn events(&mut self, world: &World) {
         for (_, _, event) in &world.log()[self.log..] {
@@ -152,6 +121,43 @@ impl History {
                 *last = stamp.at;
             }
         }
+    }
+}
+
+/// One record for ever, with episodes that only grow, and only the known transitions.
+fn memberships(world: &World, before: &World) {
+    for (key, row) in before.records().iter() {
+        let (RowKey::Membership(host, member), Row::Membership(old)) = (key, row) else {
+            continue;
+        };
+        let new = world
+            .records()
+            .membership(host, member)
+            .expect("records of memberships stay");
+        assert!(old.episode <= new.episode, "episodes only grow");
+        assert!(old.updated_at <= new.updated_at);
+        if let Some(proxy) = &old.proxy {
+            assert_eq!(new.proxy.as_ref(), Some(proxy), "a proxy user is for ever");
+        }
+        let opened = new.episode.get() - old.episode.get();
+        // M1: the only transitions. An ending that had not been written is written first.
+        let allowed = match (old.status, new.status, opened) {
+            (from, to, 0) => {
+                from == to
+                    || matches!(
+                        (from, to),
+                        (Some(Status::Pending | Status::Approved), Some(_))
+                    ) && to != Some(Status::Pending)
+                        && !(from == Some(Status::Approved) && to == Some(Status::Rejected))
+                        && !(from == Some(Status::Pending) && to == Some(Status::Removed))
+            }
+            (from, Some(Status::Pending | Status::Approved), 1) => {
+                let written = !matches!(from, Some(Status::Pending | Status::Approved));
+                written || old.expires_at.is_some_and(|end| end <= new.updated_at)
+            }
+            _ => false,
+        };
+        assert!(allowed, "{:?} to {:?}", old.status, new.status);
     }
 }
 

@@ -190,9 +190,9 @@ impl Store for Enlisted {
             .await
     }
 
-    /// What is committed here is as durable and as visible as the host application's transaction.
+    /// Nothing is durable, or there for anybody else, until the host application commits.
     fn capabilities(&self) -> Capabilities {
-        Capabilities::immediate(true, true)
+        Capabilities::immediate(false, false)
     }
 }
 

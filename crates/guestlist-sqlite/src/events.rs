@@ -138,15 +138,19 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         migrate(&connection).unwrap();
         for sql in [OF_HOST, OF_ALL] {
-            let plan: Vec<String> = connection
+            let mut statement = connection
                 .prepare(&format!("explain query plan {sql}"))
-                .unwrap()
-                .query_map([], |row| row.get(3))
-                .unwrap()
-                .collect::<Result<_, _>>()
                 .unwrap();
+            let mut plan: Vec<String> = Vec::new();
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get(3).unwrap());
+            }
             assert_eq!(plan.len(), 1, "{plan:?}");
-            assert!(plan[0].starts_with("SEARCH") && plan[0].contains('>'), "{plan:?}");
+            assert!(
+                plan[0].starts_with("SEARCH") && plan[0].contains('>'),
+                "{plan:?}"
+            );
         }
     }
 }

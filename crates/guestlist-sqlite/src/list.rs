@@ -285,13 +285,14 @@ mod tests {
             RUN_OUT,
             TOKENS,
         ] {
-            let plan: Vec<String> = connection
+            let mut statement = connection
                 .prepare(&format!("explain query plan {sql}"))
-                .unwrap()
-                .query_map([], |row| row.get(3))
-                .unwrap()
-                .collect::<Result<_, _>>()
                 .unwrap();
+            let mut plan: Vec<String> = Vec::new();
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get(3).unwrap());
+            }
             assert_eq!(plan.len(), 1, "{plan:?}");
             assert!(plan[0].starts_with("SEARCH"), "{plan:?}");
             assert!(

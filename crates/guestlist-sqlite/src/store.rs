@@ -12,7 +12,7 @@ use guestlist_store::{
     Snapshot, Store, StoreError,
 };
 use guestlist_types::Timestamp;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::store_error;
 use crate::plan::Plan;
@@ -73,6 +73,15 @@ impl SqliteStore {
         Self::builder().path(path).open()
     }
 
+    /// The file that the database is in, as it was opened; `None` in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.inner.place {
+            Place::Path(path) => Some(path),
+            Place::Memory => None,
+        }
+    }
+
     /// A database to be opened with other settings; in memory, unless a path is given.
     pub const fn builder() -> SqliteBuilder {
         SqliteBuilder {
@@ -116,7 +125,7 @@ impl SqliteBuilder {
     ///
     /// Those of [`migrate`](crate::migrate). Nothing was changed then.
     pub fn open(self) -> Result<SqliteStore, StoreError> {
-        let writer = self.connect()?;
+        let writer = self.connect(OpenFlags::default())?;
         if let Place::Path(_) = self.place {
             // Looked at before anything is changed: it may be none of our business.
             schema::missing(&writer)?;
@@ -146,9 +155,9 @@ impl SqliteBuilder {
         })
     }
 
-    fn connect(&self) -> Result<Connection, StoreError> {
+    fn connect(&self, flags: OpenFlags) -> Result<Connection, StoreError> {
         let connection = match &self.place {
-            Place::Path(path) => Connection::open(path),
+            Place::Path(path) => Connection::open_with_flags(path, flags),
             Place::Memory => Connection::open_in_memory(),
         }
         .map_err(store_error)?;
@@ -163,7 +172,10 @@ impl SqliteBuilder {
     }
 
     fn connect_reader(&self) -> Result<Connection, StoreError> {
-        let connection = self.connect()?;
+        // A file that has gone meanwhile is not made again.
+        let mut flags = OpenFlags::default();
+        flags.remove(OpenFlags::SQLITE_OPEN_CREATE);
+        let connection = self.connect(flags)?;
         connection
             .execute_batch("pragma query_only = on")
             .map_err(store_error)?;

@@ -1,4 +1,5 @@
 //! What was acknowledged is there after a crash, and nothing is there by half.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod common;
 
@@ -70,7 +71,10 @@ fn members(path: &Path) -> Vec<Member> {
         .filter_map(|recorded| recorded.event.member().cloned())
         .collect();
     for (position, recorded) in (1..).zip(&page.events) {
-        assert_eq!((recorded.sequence.commit, recorded.sequence.ordinal), (position, 0));
+        assert_eq!(
+            (recorded.sequence.commit, recorded.sequence.ordinal),
+            (position, 0)
+        );
     }
     told.sort();
     assert_eq!(told, members, "the log and the rows say the same");
@@ -98,10 +102,15 @@ fn acknowledged_commits_survive_a_kill() {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let acks = |line: std::io::Result<String>| {
-            line.ok()?.split_once("ack ").map(|(_, member)| user(member))
+            line.ok()?
+                .split_once("ack ")
+                .map(|(_, member)| user(member))
         };
-        let mut acknowledged: Vec<Member> =
-            lines.by_ref().filter_map(acks).take(1 + round * 7).collect();
+        let mut acknowledged: Vec<Member> = lines
+            .by_ref()
+            .filter_map(acks)
+            .take(1 + round * 7)
+            .collect();
         child.kill().unwrap();
         child.wait().unwrap();
         acknowledged.extend(lines.filter_map(acks));
@@ -122,7 +131,10 @@ fn a_torn_log_leaves_whole_commits() {
     let host = org("org_1");
     for id in 0..30 {
         let sent = joining(id, &host, &user(&format!("user_{id}")));
-        assert_eq!(block_on(store.commit(&[sent])).unwrap(), [Committed::Applied]);
+        assert_eq!(
+            block_on(store.commit(&[sent])).unwrap(),
+            [Committed::Applied]
+        );
     }
     // As a crash would leave them: the store is still open.
     let file = fs::read(&path).unwrap();

@@ -1,5 +1,6 @@
 //! Errors at every statement, at COMMIT, and in what is stored: nothing half, nothing lost, no
 //! panic.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod common;
 
@@ -22,8 +23,7 @@ use guestlist_token::Selector;
 use guestlist_types::{GroupId, GroupName, Member, OrgId, Timestamp, UserId};
 use rusqlite::Connection;
 
-type Answer<'a> =
-    Pin<Box<dyn Future<Output = Result<Vec<Committed>, StoreError>> + Send + 'a>>;
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Vec<Committed>, StoreError>> + Send + 'a>>;
 
 /// A commit that writes to many tables.
 fn wide(id: u64, host: &OrgId) -> Commit {
@@ -152,7 +152,10 @@ fn an_error_at_any_statement_leaves_nothing() {
             other.execute_batch("drop trigger fault").unwrap();
             assert_eq!(counts(&other), before, "{table} {kind} {time}");
         }
-        assert_eq!(block_on(store.commit(&[sent])).unwrap(), [Committed::Applied]);
+        assert_eq!(
+            block_on(store.commit(&[sent])).unwrap(),
+            [Committed::Applied]
+        );
     }
 }
 
@@ -173,7 +176,9 @@ fn a_commit_statement_that_fails_is_an_error_for_everybody() {
     let error = block_on(store.commit(&[wide(1, &host)])).unwrap_err();
     assert!(!error.is_unknown() && !error.is_transient(), "{error:?}");
     assert_eq!(counts(&other), before);
-    other.execute_batch("insert into parent values (1)").unwrap();
+    other
+        .execute_batch("insert into parent values (1)")
+        .unwrap();
     assert_eq!(
         block_on(store.commit(&[wide(1, &host)])).unwrap(),
         [Committed::Applied]
@@ -213,10 +218,15 @@ fn calls_that_waited_together_have_their_own_outcomes() {
     for (id, future) in (1..=300_u64).zip(futures) {
         let answer = block_on(future);
         match id % 50 {
-            7 => assert!(matches!(answer, Err(StoreError::Malformed { .. })), "{answer:?}"),
+            7 => assert!(
+                matches!(answer, Err(StoreError::Malformed { .. })),
+                "{answer:?}"
+            ),
             9 => assert!(matches!(
                 answer.unwrap().as_slice(),
-                [Committed::Conflict { key: RowKey::Owners(_) }]
+                [Committed::Conflict {
+                    key: RowKey::Owners(_)
+                }]
             )),
             11 => {
                 let answer = answer.unwrap();
@@ -354,7 +364,9 @@ fn damaged_rows_are_errors_and_never_panics() {
     let mut corrupt = 0;
     for table in TABLES {
         let columns: Vec<String> = other
-            .prepare(&format!("select name from pragma_table_info('guestlist_{table}')"))
+            .prepare(&format!(
+                "select name from pragma_table_info('guestlist_{table}')"
+            ))
             .unwrap()
             .query_map([], |row| row.get(0))
             .unwrap()

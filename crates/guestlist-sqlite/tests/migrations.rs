@@ -1,4 +1,5 @@
 //! How a database gets its tables, and what is none.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod common;
 
@@ -71,7 +72,10 @@ fn an_applications_own_tables_are_left_alone() {
     .unwrap();
     let store = SqliteStore::open(&path).unwrap();
     let sent = joining(1, &org("org_1"), &user("ada"));
-    assert_eq!(block_on(store.commit(&[sent])).unwrap(), [Committed::Applied]);
+    assert_eq!(
+        block_on(store.commit(&[sent])).unwrap(),
+        [Committed::Applied]
+    );
     let pragma = |name| own.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     assert_eq!(pragma("user_version"), Ok(42));
     assert_eq!(pragma("application_id"), Ok(7));
@@ -117,8 +121,15 @@ fn child() {
         return;
     };
     let store = SqliteStore::open(path).unwrap();
-    let sent = joining(id.parse().unwrap(), &org("org_1"), &user(&format!("user_{id}")));
-    assert_eq!(block_on(store.commit(&[sent])).unwrap(), [Committed::Applied]);
+    let sent = joining(
+        id.parse().unwrap(),
+        &org("org_1"),
+        &user(&format!("user_{id}")),
+    );
+    assert_eq!(
+        block_on(store.commit(&[sent])).unwrap(),
+        [Committed::Applied]
+    );
 }
 
 #[test]
@@ -151,7 +162,10 @@ fn a_newer_schema_is_left_alone() {
     let connection = Connection::open(&path).unwrap();
     migrate(&connection).unwrap();
     connection
-        .execute("insert into guestlist_schema values (?, 1)", [SCHEMA_VERSION + 1])
+        .execute(
+            "insert into guestlist_schema values (?, 1)",
+            [SCHEMA_VERSION + 1],
+        )
         .unwrap();
     drop(connection);
     let before = fs::read(&path).unwrap();
@@ -172,7 +186,9 @@ fn a_schema_of_another_origin_is_refused() {
     ] {
         let connection = Connection::open_in_memory().unwrap();
         migrate(&connection).unwrap();
-        connection.execute_batch("pragma ignore_check_constraints = on").unwrap();
+        connection
+            .execute_batch("pragma ignore_check_constraints = on")
+            .unwrap();
         connection.execute_batch(sql).unwrap();
         let error = migrate(&connection).unwrap_err();
         assert!(matches!(error, StoreError::Foreign { .. }), "{error:?}");
@@ -188,7 +204,10 @@ fn a_schema_of_another_origin_is_refused() {
         let before = dump(&connection);
         let error = migrate(&connection).unwrap_err();
         assert!(
-            matches!(error, StoreError::Foreign { .. } | StoreError::Corrupt { .. }),
+            matches!(
+                error,
+                StoreError::Foreign { .. } | StoreError::Corrupt { .. }
+            ),
             "{error:?}"
         );
         assert_eq!(dump(&connection), before);
@@ -214,7 +233,10 @@ fn a_truncated_file_is_corrupt_and_never_a_panic() {
     let store = SqliteStore::open(&path).unwrap();
     for id in 0..50 {
         let sent = joining(id, &org("org_1"), &user(&format!("user_{id}")));
-        assert_eq!(block_on(store.commit(&[sent])).unwrap(), [Committed::Applied]);
+        assert_eq!(
+            block_on(store.commit(&[sent])).unwrap(),
+            [Committed::Applied]
+        );
     }
     drop(store);
     let whole = fs::read(&path).unwrap();
@@ -224,16 +246,17 @@ fn a_truncated_file_is_corrupt_and_never_a_panic() {
         fs::write(&path, &whole[..length]).unwrap();
         let error = match SqliteStore::open(&path) {
             Err(error) => error,
-            Ok(store) => {
-                match block_on(store.events(&EventFilter::default(), None, 1_000)) {
-                    Err(error) => error,
-                    Ok(_) => continue,
-                }
-            }
+            Ok(store) => match block_on(store.events(&EventFilter::default(), None, 1_000)) {
+                Err(error) => error,
+                Ok(_) => continue,
+            },
         };
         damaged += 1;
         assert!(
-            matches!(error, StoreError::Corrupt { .. } | StoreError::Foreign { .. }),
+            matches!(
+                error,
+                StoreError::Corrupt { .. } | StoreError::Foreign { .. }
+            ),
             "{length}: {error:?}"
         );
     }
@@ -251,16 +274,18 @@ fn what_cant_be_written_says_so() {
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     }
     // A database without tables that may only be read.
-    drop(Connection::open(&path).unwrap().execute_batch("create table t (x)"));
-    let connection =
-        Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    drop(
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("create table t (x)"),
+    );
+    let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let error = migrate(&connection).unwrap_err();
     assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
     // One with tables is looked at, and nothing is lost.
     drop(connection);
     drop(SqliteStore::open(&path).unwrap());
-    let connection =
-        Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     migrate(&connection).unwrap();
     let readable = SqliteStore::open(format!("file:{}?mode=ro", path.display())).unwrap();
     let sent = joining(1, &org("org_1"), &user("ada"));
@@ -277,7 +302,9 @@ fn a_full_disk_leaves_no_half_schema() {
         connection
             .execute_batch("create table own (x); insert into own values (1)")
             .unwrap();
-        connection.pragma_update(None, "max_page_count", pages).unwrap();
+        connection
+            .pragma_update(None, "max_page_count", pages)
+            .unwrap();
         let before = dump(&connection);
         match migrate(&connection) {
             Ok(()) => assert_eq!(version(&connection), SCHEMA_VERSION),

@@ -1,4 +1,5 @@
 //! The schema alone refuses bad rows: raw SQL attempts fail.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 use guestlist_sqlite::migrate;
 use rusqlite::Connection;
@@ -244,24 +245,41 @@ const BAD: &[(&str, &[(&str, &str)])] = &[
     ("link_uses", &[("member_kind", "'robot'")]),
     ("tokens", &[("bucket", "2")]),
     ("tokens", &[("selector", "-1"), ("bucket", "0")]),
-    ("tokens", &[("selector", "839299365868340224"), ("bucket", "3844")]),
+    (
+        "tokens",
+        &[("selector", "839299365868340224"), ("bucket", "3844")],
+    ),
     ("tokens", &[("generation", "0")]),
     ("tokens", &[("pepper", "-1")]),
     ("memberships", &[("member_id", "'org_1'")]),
     ("memberships", &[("status", "'expired'")]),
     ("memberships", &[("episode", "-1")]),
-    ("memberships", &[("proxy_id", "null"), ("proxy_name", "null")]),
+    (
+        "memberships",
+        &[("proxy_id", "null"), ("proxy_name", "null")],
+    ),
     ("memberships", &[("proxy_name", "null")]),
     ("memberships", &[("member_kind", "'user'")]),
     ("memberships", &[("ended_at", "5")]),
-    ("memberships", &[("ended_at", "5"), ("ended_cause", "'left'")]),
     (
         "memberships",
-        &[("status", "null"), ("ended_at", "5"), ("ended_cause", "'left'")],
+        &[("ended_at", "5"), ("ended_cause", "'left'")],
     ),
     (
         "memberships",
-        &[("status", "'removed'"), ("ended_at", "5"), ("ended_cause", "'bored'")],
+        &[
+            ("status", "null"),
+            ("ended_at", "5"),
+            ("ended_cause", "'left'"),
+        ],
+    ),
+    (
+        "memberships",
+        &[
+            ("status", "'removed'"),
+            ("ended_at", "5"),
+            ("ended_cause", "'bored'"),
+        ],
     ),
     ("memberships", &[("door_link", "null")]),
     ("memberships", &[("door_generation", "0")]),
@@ -292,14 +310,17 @@ fn insert(
 ) -> rusqlite::Result<usize> {
     let (_, row) = GOOD.iter().find(|(name, _)| *name == table).unwrap();
     for (column, _) in changes {
-        assert!(row.iter().any(|(name, _)| name == column), "{table}.{column}");
+        assert!(
+            row.iter().any(|(name, _)| name == column),
+            "{table}.{column}"
+        );
     }
     let columns: Vec<&str> = row.iter().map(|(column, _)| *column).collect();
     let values: Vec<&str> = row
         .iter()
         .map(|(column, value)| {
-            let changed = changes.iter().find(|(name, _)| name == column);
-            changed.map_or(*value, |(_, value)| *value)
+            let other = changes.iter().find(|(name, _)| name == column);
+            other.map_or(*value, |(_, value)| *value)
         })
         .collect();
     let sql = format!(
@@ -326,8 +347,22 @@ fn good_rows_are_taken() {
         assert_eq!(insert(&connection, table, &[]), Ok(1), "{table}");
     }
     for (table, changes) in [
-        ("links", &[("status", "'disabled'"), ("token", "null"), ("link", "x'01020304050607080102030405060708'")][..]),
-        ("links", &[("deleted_at", "5"), ("token", "null"), ("link", "x'01020304050607080102030405060709'")]),
+        (
+            "links",
+            &[
+                ("status", "'disabled'"),
+                ("token", "null"),
+                ("link", "x'01020304050607080102030405060708'"),
+            ][..],
+        ),
+        (
+            "links",
+            &[
+                ("deleted_at", "5"),
+                ("token", "null"),
+                ("link", "x'01020304050607080102030405060709'"),
+            ],
+        ),
         (
             "memberships",
             &[
@@ -339,7 +374,12 @@ fn good_rows_are_taken() {
         ),
         (
             "memberships",
-            &[("member_id", "'org_3'"), ("status", "null"), ("proxy_id", "null"), ("proxy_name", "null")],
+            &[
+                ("member_id", "'org_3'"),
+                ("status", "null"),
+                ("proxy_id", "null"),
+                ("proxy_name", "null"),
+            ],
         ),
         (
             "group_members",
@@ -350,7 +390,11 @@ fn good_rows_are_taken() {
             ],
         ),
     ] {
-        assert_eq!(insert(&connection, table, changes), Ok(1), "{table} {changes:?}");
+        assert_eq!(
+            insert(&connection, table, changes),
+            Ok(1),
+            "{table} {changes:?}"
+        );
     }
     let tables: i64 = connection
         .query_row(

@@ -1,4 +1,5 @@
 //! Loading, committing, listing and following the log, on a file and in memory.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod common;
 
@@ -68,7 +69,11 @@ fn what_is_committed_is_loaded() {
         let mut first = joining(1, &host, &ada);
         first.writes.extend([
             put(RowKey::Link(host.clone(), link_id(1)), limited.clone(), 1),
-            put(RowKey::LinkTally(host.clone(), link_id(1)), Row::Tally(0), 1),
+            put(
+                RowKey::LinkTally(host.clone(), link_id(1)),
+                Row::Tally(0),
+                1,
+            ),
             put(
                 RowKey::LinkUse(host.clone(), link_id(1), ada.clone()),
                 Row::LinkUse(link_use(UseState::Settled)),
@@ -190,10 +195,7 @@ fn rows_that_no_decision_makes_are_errors_and_take_nothing_down() {
             1,
             &host,
             vec![],
-            vec![put_membership(
-                membership(&host, &own, Status::Pending),
-                1,
-            )],
+            vec![put_membership(membership(&host, &own, Status::Pending), 1)],
         );
         let key = membership_key(&host, &ada);
         let counted = put(key.clone(), Row::Tally(1), 1);
@@ -345,7 +347,12 @@ fn a_file_that_stays_locked_is_worth_another_try() {
     assert!(error.is_transient());
     // Reads go on meanwhile.
     let scope = Scope::of(host.clone(), vec![Fact::Membership(ada.clone())]);
-    assert!(load(&store, &scope).records().membership(&host, &ada).is_none());
+    assert!(
+        load(&store, &scope)
+            .records()
+            .membership(&host, &ada)
+            .is_none()
+    );
     other.execute_batch("rollback").unwrap();
     assert_eq!(send(&store, sent), Committed::Applied);
 }
@@ -385,10 +392,7 @@ fn books_are_read_when_they_changed() {
     let (_folder, stores) = stores();
     for store in &stores {
         let (host, ada) = (org("org_1"), user("ada"));
-        let (outer, inner) = (
-            GroupId::from_bytes(bytes(1)),
-            GroupId::from_bytes(bytes(2)),
-        );
+        let (outer, inner) = (GroupId::from_bytes(bytes(1)), GroupId::from_bytes(bytes(2)));
         let group = |id, name: &str| {
             Row::Group(Group {
                 id,
@@ -460,7 +464,11 @@ fn lists_are_those_of_the_reference() {
             let member = if n % 3 == 0 {
                 Member::Org(org(&format!("m{}", n * 7 % 31)))
             } else {
-                user(&format!("{}u{}", if n % 2 == 0 { "U" } else { "" }, n * 7 % 31))
+                user(&format!(
+                    "{}u{}",
+                    if n % 2 == 0 { "U" } else { "" },
+                    n * 7 % 31
+                ))
             };
             let mut row = membership(host, &member, Status::ALL[(n as usize + h) % 5]);
             if let Some(proxy) = &mut row.proxy {
@@ -592,12 +600,14 @@ fn lists_are_those_of_the_reference() {
     }
     for n in 0..31 {
         for member in [Member::Org(org(&format!("m{n}"))), user(&format!("Uu{n}"))] {
-            queries.extend([None, Some(Status::Approved), Some(Status::Cancelled)].map(
-                |status| Query::MembershipsOf {
-                    member: member.clone(),
-                    status,
-                },
-            ));
+            queries.extend(
+                [None, Some(Status::Approved), Some(Status::Cancelled)].map(|status| {
+                    Query::MembershipsOf {
+                        member: member.clone(),
+                        status,
+                    }
+                }),
+            );
         }
     }
     let mut rows = 0;
@@ -606,8 +616,8 @@ fn lists_are_those_of_the_reference() {
             for limit in [1, 2, 7, 1000] {
                 let mut page = Page::first(limit).unwrap();
                 loop {
-                    let listed = stores
-                        .map(|store| block_on(store.list(query, &page, now)).unwrap());
+                    let listed =
+                        stores.map(|store| block_on(store.list(query, &page, now)).unwrap());
                     assert_eq!(listed[0], listed[1], "{query:?} {page:?} {now:?}");
                     assert_eq!(listed[0], listed[2], "{query:?} {page:?} {now:?}");
                     rows += listed[0].rows.len();
@@ -710,14 +720,16 @@ fn the_log_is_read_in_order_without_gaps() {
                 assert!(seen.iter().all(|event| filter.matches(event)));
             }
         }
-        let error = block_on(store.events(
-            &EventFilter::of(hosts[0].clone()),
-            block_on(store.events(&EventFilter::default(), None, 1))
-                .unwrap()
-                .next
-                .as_ref(),
-            1,
-        ));
+        let error = block_on(
+            store.events(
+                &EventFilter::of(hosts[0].clone()),
+                block_on(store.events(&EventFilter::default(), None, 1))
+                    .unwrap()
+                    .next
+                    .as_ref(),
+                1,
+            ),
+        );
         assert!(matches!(error, Err(StoreError::Malformed { .. })));
     }
 }

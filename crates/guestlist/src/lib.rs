@@ -58,3 +58,14 @@ pub use guestlist_types::{
     Address, DisplayName, EmailAddress, GroupName, Key, Member, OrgId, OrgName, Reason, RoleName,
     Timestamp, UserId,
 };
+
+/// The code in the guides is compiled and run like that in these docs.
+#[cfg(all(doctest, feature = "sqlite", feature = "conformance"))]
+mod guides {
+    #[doc = include_str!("../../../docs/guide/stores.md")]
+    struct Stores;
+    #[doc = include_str!("../../../docs/guide/tokens.md")]
+    struct Tokens;
+    #[doc = include_str!("../../../docs/guide/transactions.md")]
+    struct Transactions;
+}

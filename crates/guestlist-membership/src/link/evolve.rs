@@ -65,7 +65,7 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
         }
         LinkEvent::Edited { link, config, uses } => {
             update(records, host, stamp, *link, |link| {
-                link.config = (**config).clone()
+                link.config = (**config).clone();
             });
             let key = RowKey::LinkTally(host.clone(), *link);
             match uses {

@@ -562,7 +562,6 @@ fn coming_back(
         return Ok(());
     };
     match host.settings.after_rejection {
-        AfterRejection::Again => Ok(()),
         AfterRejection::CoolDown(pause) => {
             let until = rejected_at + pause;
             if env.now.is_before_end(Some(until)) {
@@ -574,7 +573,7 @@ fn coming_back(
         AfterRejection::NotThisLink if record.rejected_links.contains(&link.id) => {
             Err(CommandError::RejectedLink)
         }
-        AfterRejection::NotThisLink => Ok(()),
+        AfterRejection::Again | AfterRejection::NotThisLink => Ok(()),
         AfterRejection::InviteOnly => Err(CommandError::InviteOnly),
     }
 }

@@ -114,7 +114,7 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
         }
         MemberEvent::GiftAdded { member, gift } => {
             update(records, host, stamp, member, |membership| {
-                give(membership, gift)
+                give(membership, gift);
             });
         }
         MemberEvent::Blocked { member, reason } => {
@@ -128,7 +128,7 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
         }
         MemberEvent::Unblocked { member } => {
             update(records, host, stamp, member, |membership| {
-                membership.block = None
+                membership.block = None;
             });
         }
         MemberEvent::RemovalLifted { member } => {

@@ -16,7 +16,9 @@ use guestlist_access::Episode;
 use guestlist_membership::link::{
     Generation, Link, LinkConfig, LinkStatus, LinkUse, TokenRecord, UseState,
 };
-use guestlist_membership::member::{Cause, Door, Ended, MemberEvent, Membership, ProxyUser, Status};
+use guestlist_membership::member::{
+    Cause, Door, Ended, MemberEvent, Membership, ProxyUser, Status,
+};
 use guestlist_membership::{By, Event, Home, Row, RowKey, Stamp};
 use guestlist_store::{Check, CommandDigest, Commit, Receipt, Revision, Write};
 use guestlist_token::{PepperId, Selector, TokenTag};

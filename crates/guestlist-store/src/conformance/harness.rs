@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use core::fmt::Debug;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -222,6 +222,22 @@ fn pepper(number: u16) -> (PepperId, Pepper) {
     (PepperId::new(number), pepper)
 }
 
+/// Tries again while the store is busy, as the contract asks of callers.
+macro_rules! patiently {
+    ($call:expr, $what:expr) => {{
+        let mut tries = 0;
+        loop {
+            match $call.await {
+                Err(error) if error.is_transient() && tries < TRIES => {
+                    tries += 1;
+                    thread::yield_now();
+                }
+                answer => break must(answer, $what),
+            }
+        }
+    }};
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -334,8 +350,7 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
 
     /// Reads the facts of a scope.
     pub async fn load(&self, scope: &Scope) -> Snapshot {
-        let loaded = self.store.load(&Load::of(scope)).await;
-        let snapshot = must(loaded, "loading a scope");
+        let snapshot = patiently!(self.store.load(&Load::of(scope)), "loading a scope");
         let missing = scope.missing(&snapshot);
         assert!(missing.is_empty(), "a load left out {missing:?}");
         snapshot
@@ -472,9 +487,27 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         outcome
     }
 
-    /// Sends several commits in one call.
+    /// Sends several commits in one call; again, if it is not known what became of them.
     pub async fn commit_all(&self, commits: &[Commit]) -> Vec<Committed> {
-        let outcomes = must(self.store.commit(commits).await, "committing");
+        let mut outcomes = self.store.commit(commits).await;
+        let mut unknown = false;
+        for _ in 0..TRIES {
+            match &outcomes {
+                Err(error) if error.is_transient() || error.is_unknown() => {
+                    unknown |= error.is_unknown();
+                    thread::yield_now();
+                    outcomes = self.store.commit(commits).await;
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        let mut outcomes = must(outcomes, "committing");
+        for (commit, outcome) in commits.iter().zip(&mut outcomes) {
+            // It was this very call, the first time.
+            if unknown && *outcome == Committed::AlreadyApplied(commit.receipt.clone()) {
+                *outcome = Committed::Applied;
+            }
+        }
         assert_eq!(outcomes.len(), commits.len(), "one outcome per commit");
         for (commit, outcome) in commits.iter().zip(&outcomes) {
             match outcome {
@@ -564,8 +597,7 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         let mut all: Vec<Recorded> = Vec::new();
         let mut after = after;
         loop {
-            let read = self.store.events(filter, after.as_ref(), page).await;
-            let read = must(read, "reading events");
+            let read = patiently!(self.store.events(filter, after.as_ref(), page), "reading events");
             let limit = page as usize;
             assert!(read.events.len() <= limit, "more events than the {limit} asked for");
             let more = !read.events.is_empty();
@@ -573,7 +605,12 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
             if let Some(next) = &read.next {
                 assert_eq!(next.as_str().parse().as_ref(), Ok(next), "a cursor is its text");
             }
-            all.extend(read.events);
+            for recorded in read.events {
+                let last = all.last().map(|recorded| recorded.sequence);
+                let sequence = recorded.sequence;
+                assert!(Some(sequence) > last, "events go back from {last:?} to {sequence:?}");
+                all.push(recorded);
+            }
             after = read.next;
             if !more {
                 return (all, after);
@@ -584,17 +621,17 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
     /// A whole list, read in pages of this size.
     pub async fn list(&self, query: &Query, page: u32) -> Vec<(RowKey, Row)> {
         let mut all: Vec<(RowKey, Row)> = Vec::new();
+        let mut keys = BTreeSet::new();
         let mut wanted = must(Page::first(page), "a page's size");
         loop {
-            let listed = self.store.list(query, &wanted, self.now()).await;
-            let listed = must(listed, "listing");
+            let listed = patiently!(self.store.list(query, &wanted, self.now()), "listing");
             let limit = page as usize;
             assert!(listed.rows.len() <= limit, "{query:?}: more rows than {limit}");
             let full = listed.rows.len() == limit;
             assert!(full || listed.next.is_none(), "{query:?}: a short page before the last");
             for (key, _) in &listed.rows {
-                let twice = all.iter().any(|(listed, _)| listed == key);
-                assert!(!twice, "{query:?}: {key:?} is listed twice");
+                let new = keys.insert(key.clone());
+                assert!(new, "{query:?}: {key:?} is listed twice");
             }
             all.extend(listed.rows);
             match listed.next {

@@ -70,9 +70,8 @@ impl<S: Store> Host<S> {
     /// The next user claims.
     async fn claim(&self, token: &InviteToken) {
         let number = self.came.fetch_add(1, Ordering::Relaxed);
-        let claim = self
-            .guestlist
-            .claim(&Actor::user(user(number)), token, Claim::for_myself());
+        let actor = Actor::user(user(number));
+        let claim = self.guestlist.claim(&actor, token, Claim::for_myself());
         let done = claim.await.expect("the link is open");
         assert!(done.changed, "every user is new");
     }
@@ -94,9 +93,8 @@ impl<S: Store> Host<S> {
             .guestlist
             .claim(&actor, &token, Claim::for_organization());
         claim.await.expect("the link is open");
-        let approve = self
-            .guestlist
-            .approve(&self.founder, &self.id, &Member::Org(guest));
+        let guest = Member::Org(guest);
+        let approve = self.guestlist.approve(&self.founder, &self.id, &guest);
         approve.await.expect("it is pending");
         actor
     }

@@ -1,10 +1,8 @@
 //! The public conformance suite: on a file, in memory, and inside a transaction.
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
-use std::future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, mpsc};
-use std::task::{Poll, Waker};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
@@ -12,6 +10,7 @@ use guestlist_sqlite::{Enlisted, SqliteStore, enlist, migrate};
 use guestlist_store::conformance::Fixture;
 use rusqlite::Connection;
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 /// Each store is a file in a folder that lives as long as the fixture.
 struct Files {
@@ -62,13 +61,7 @@ impl Fixture for Memory {
 /// Each store is enlisted in a transaction that a thread holds open until the fixture is dropped.
 #[derive(Default)]
 struct Transactions {
-    open: Mutex<Vec<(JoinHandle<()>, std::sync::Arc<Mutex<Ending>>)>>,
-}
-
-#[derive(Default)]
-struct Ending {
-    over: bool,
-    waker: Option<Waker>,
+    open: Mutex<Vec<(JoinHandle<()>, oneshot::Sender<()>)>>,
 }
 
 #[async_trait]
@@ -77,27 +70,18 @@ impl Fixture for Transactions {
 
     async fn store(&self) -> Enlisted {
         let (sender, receiver) = mpsc::channel();
-        let ending = std::sync::Arc::new(Mutex::new(Ending::default()));
-        let end = std::sync::Arc::clone(&ending);
+        let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
             let mut connection = Connection::open_in_memory().unwrap();
             connection.set_prepared_statement_cache_capacity(128);
             migrate(&connection).unwrap();
             let transaction = connection.transaction().unwrap();
-            enlist(&transaction, |store| {
+            enlist(&transaction, |store| async move {
                 sender.send(store).unwrap();
-                future::poll_fn(move |context| {
-                    let mut ending = end.lock().unwrap();
-                    ending.waker = Some(context.waker().clone());
-                    if ending.over {
-                        Poll::Ready(())
-                    } else {
-                        Poll::Pending
-                    }
-                })
+                ended.await.unwrap();
             });
         });
-        self.open.lock().unwrap().push((thread, ending));
+        self.open.lock().unwrap().push((thread, end));
         receiver.recv().unwrap()
     }
 
@@ -108,14 +92,9 @@ impl Fixture for Transactions {
 
 impl Drop for Transactions {
     fn drop(&mut self) {
-        for (thread, ending) in self.open.get_mut().unwrap().drain(..) {
-            let waker = {
-                let mut ending = ending.lock().unwrap();
-                ending.over = true;
-                ending.waker.take()
-            };
-            waker.into_iter().for_each(Waker::wake);
-            let _ = thread.join();
+        for (thread, end) in self.open.get_mut().unwrap().drain(..) {
+            let ended = end.send(()).is_ok() && thread.join().is_ok();
+            assert!(ended || thread::panicking());
         }
     }
 }

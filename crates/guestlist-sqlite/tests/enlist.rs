@@ -14,6 +14,7 @@ use guestlist_sqlite::{Enlisted, enlist, migrate};
 use guestlist_store::{Committed, EventFilter, Load, Page, Query, Store, StoreError};
 use guestlist_types::{Member, OrgId, Timestamp};
 use rusqlite::Connection;
+use tokio::sync::mpsc::unbounded_channel;
 
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
@@ -171,7 +172,7 @@ fn other_threads_may_call_and_the_future_may_wait_for_them() {
     enlist(&transaction, |store| {
         let host = host.clone();
         async move {
-            let (sender, receiver) = tokio_like_channel();
+            let (sender, mut receiver) = unbounded_channel();
             let threads: Vec<_> = (0..8_u64)
                 .map(|id| {
                     let (store, host, sender) = (store.clone(), host.clone(), sender.clone());
@@ -179,12 +180,12 @@ fn other_threads_may_call_and_the_future_may_wait_for_them() {
                         let member = user(&format!("user_{id}"));
                         let sent = joining(id, &host, &member);
                         let outcome = block_on(store.commit(&[sent])).unwrap();
-                        sender.send(outcome);
+                        sender.send(outcome).unwrap();
                     })
                 })
                 .collect();
             for _ in 0..8 {
-                assert_eq!(receiver.receive().await, [Committed::Applied]);
+                assert_eq!(receiver.recv().await.unwrap(), [Committed::Applied]);
             }
             for thread in threads {
                 thread.join().unwrap();
@@ -209,37 +210,4 @@ fn a_future_that_panics_takes_its_callers_along() {
     let store = receiver.recv().unwrap();
     let error = block_on(store.commit(&[joining(1, &org("org_1"), &user("ada"))])).unwrap_err();
     assert!(matches!(error, StoreError::Misuse { .. }), "{error:?}");
-}
-
-/// A channel whose receiver is woken, as an async runtime has it.
-fn tokio_like_channel() -> (Wake, Wake) {
-    let wake = Wake::default();
-    (wake.clone(), wake)
-}
-
-#[derive(Clone, Default)]
-struct Wake(std::sync::Arc<std::sync::Mutex<(Vec<Vec<Committed>>, Option<std::task::Waker>)>>);
-
-impl Wake {
-    fn send(&self, value: Vec<Committed>) {
-        let mut state = self.0.lock().unwrap();
-        state.0.push(value);
-        if let Some(waker) = state.1.take() {
-            waker.wake();
-        }
-    }
-
-    async fn receive(&self) -> Vec<Committed> {
-        future::poll_fn(|context| {
-            let mut state = self.0.lock().unwrap();
-            match state.0.pop() {
-                Some(value) => Poll::Ready(value),
-                None => {
-                    state.1 = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
 }

@@ -470,7 +470,11 @@ fn lists_are_those_of_the_reference() {
                     n * 7 % 31
                 ))
             };
-            let mut row = membership(host, &member, Status::ALL[(n as usize + h) % 5]);
+            let mut row = membership(
+                host,
+                &member,
+                Status::ALL[(usize::try_from(n).unwrap() + h) % 5],
+            );
             if let Some(proxy) = &mut row.proxy {
                 proxy.id = guestlist_types::ProxyUserId::from_bytes(bytes(n));
             }

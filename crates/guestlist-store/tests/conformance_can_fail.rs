@@ -53,11 +53,13 @@ enum Fault {
     SharesRecords,
 }
 
+/// Ids that no store has seen.
+static DRAWN: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Debug)]
 struct Broken {
     fault: Fault,
     inner: MemoryStore,
-    drawn: AtomicU64,
     old: Mutex<BTreeMap<String, Snapshot>>,
     receipts: Mutex<BTreeMap<CommitId, guestlist_store::Receipt>>,
 }
@@ -67,15 +69,14 @@ impl Broken {
         Self {
             fault,
             inner,
-            drawn: AtomicU64::new(0),
             old: Mutex::default(),
             receipts: Mutex::default(),
         }
     }
 
-    fn fresh_id(&self) -> CommitId {
+    fn fresh_id() -> CommitId {
         let mut bytes = [0xee; 16];
-        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+        let drawn = DRAWN.fetch_add(1, Ordering::Relaxed);
         bytes[..8].copy_from_slice(&drawn.to_be_bytes());
         CommitId::from_bytes(bytes)
     }
@@ -107,7 +108,7 @@ impl Broken {
                 }
             }
             Fault::MovesLinksWithUses => self.move_links(&mut commit).await?,
-            Fault::AppliesTwice => commit.id = self.fresh_id(),
+            Fault::AppliesTwice => commit.id = Self::fresh_id(),
             Fault::ForgetsEmptyCommits if commit.events.is_empty() => {
                 return Ok(Committed::Applied);
             }
@@ -147,7 +148,7 @@ impl Broken {
             let mut rows = commit.writes.iter();
             let part = rows.find(|write| !matches!(write, Write::Take { .. }));
             let part = Commit {
-                id: self.fresh_id(),
+                id: Self::fresh_id(),
                 checks: Vec::new(),
                 writes: part.into_iter().cloned().collect(),
                 events: Vec::new(),

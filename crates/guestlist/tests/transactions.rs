@@ -46,9 +46,8 @@ impl App {
     fn members(&self) -> usize {
         let filter = guestlist::MemberFilter::default();
         let page = guestlist::Page::default();
-        let members = self
-            .guestlist
-            .members(&owner("host"), &org("host"), filter, &page);
+        let (alice, host) = (owner("host"), org("host"));
+        let members = self.guestlist.members(&alice, &host, filter, &page);
         self.runtime.block_on(members).unwrap().members.len() - 1
     }
 

@@ -269,6 +269,16 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         self
     }
 
+    /// On the same records, opened again: at the time of `earlier`, and with no id of its.
+    #[must_use]
+    pub fn after(store: &'a S, earlier: &Harness<'_, S>) -> Self {
+        let harness = Self::new(store);
+        harness.set_now(earlier.now());
+        let drawn = earlier.drawn.load(Ordering::Relaxed);
+        harness.drawn.store(drawn, Ordering::Relaxed);
+        harness
+    }
+
     /// The store.
     #[must_use]
     pub const fn store(&self) -> &'a S {

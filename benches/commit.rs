@@ -7,6 +7,7 @@ use core::future::Future;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
+use std::env;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -102,16 +103,19 @@ impl<S: Store> Host<S> {
     /// The first page of members, or the last full one.
     async fn page(&self, deep: bool) -> Page {
         let mut page = Page::first(100).expect("at most 1,000");
-        while deep {
-            let found = self.members(&page).await;
-            let Some(next) = found.1 else { break };
+        if !deep {
+            return page;
+        }
+        loop {
+            let Some(next) = self.members(&page).await.1 else {
+                return page;
+            };
             let behind = page.clone().after(next);
             if self.members(&behind).await.0 < 100 {
-                break;
+                return page;
             }
             page = behind;
         }
-        page
     }
 
     async fn members(&self, page: &Page) -> (usize, Option<guestlist::Cursor>) {
@@ -546,8 +550,10 @@ fn main() {
         .worker_threads(2)
         .build()
         .expect("threads can be started");
-    // On the disk that the repository is on.
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder can be made");
+    // On the disk that the repository is on, if nothing else is said.
+    let on = env::var_os("GUESTLIST_BENCH_DIR").unwrap_or(env!("CARGO_TARGET_TMPDIR").into());
+    let folder = tempfile::tempdir_in(on).expect("a folder can be made");
+    println!("databases in {}", folder.path().display());
 
     memory(&mut run);
     sqlite(&mut run, &runtime, folder.path());

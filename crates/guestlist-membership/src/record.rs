@@ -191,10 +191,6 @@ pub struct Records {
     touched: BTreeMap<RowKey, Option<Row>>,
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a row of another kind is no row of this kind"
-)]
 impl Records {
     /// No rows.
     #[must_use]

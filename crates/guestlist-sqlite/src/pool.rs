@@ -116,10 +116,10 @@ impl Drop for Lent<'_> {
 }
 
 /// Ends with the scope, also when something in it panics.
-struct ReadTransaction<'a>(&'a Connection);
+pub(crate) struct ReadTransaction<'a>(&'a Connection);
 
 impl<'a> ReadTransaction<'a> {
-    fn begin(connection: &'a Connection) -> Result<Self, Failure> {
+    pub(crate) fn begin(connection: &'a Connection) -> Result<Self, Failure> {
         execute(connection, "begin", &[])?;
         Ok(Self(connection))
     }

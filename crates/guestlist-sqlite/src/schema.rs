@@ -4,6 +4,7 @@ use guestlist_store::StoreError;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::error::{Failure, store_error};
+use crate::pool::ReadTransaction;
 
 /// Every version of the schema as a step from the one before. A step that was released never
 /// changes: databases remember the checksum of each that they took.
@@ -80,6 +81,12 @@ fn take_steps(connection: &Connection) -> Result<(), StoreError> {
 
 /// How many steps a database has not taken yet, or why it can't take them. Changes nothing.
 pub(crate) fn missing(connection: &Connection) -> Result<usize, StoreError> {
+    // All as it is at one instant: another process may be about to take them.
+    let _reading = if connection.is_autocommit() {
+        Some(ReadTransaction::begin(connection)?)
+    } else {
+        None
+    };
     if !has_table(connection, "guestlist_schema")? {
         let other: Option<String> = connection
             .prepare_cached(

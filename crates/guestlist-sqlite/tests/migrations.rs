@@ -89,7 +89,7 @@ fn an_applications_own_tables_are_left_alone() {
 
 #[test]
 fn many_threads_make_one_database() {
-    for _ in 0..5 {
+    for _ in 0..20 {
         let folder = folder();
         let path = folder.path().join("app.db");
         let gate = Arc::new(Barrier::new(8));

@@ -1,5 +1,7 @@
 //! Lists: keyset pages in a stable order.
 
+use std::collections::BTreeSet;
+
 use guestlist_membership::link::LinkStatus;
 use guestlist_membership::member::{Membership, Phase, Status};
 use guestlist_membership::{Row, RowKey};
@@ -19,8 +21,12 @@ pub struct MemberFilter {
     pub kind: Option<MemberKind>,
     /// Those with this role.
     pub role: Option<RoleName>,
-    /// Those that their preset put in this group.
+    /// Those in this group, as their preset put them there or as `in_group` says.
     pub group: Option<GroupId>,
+    /// Those that the access rules have in `group`. Filled in by the facade; no part of what a
+    /// cursor belongs to.
+    #[serde(skip)]
+    pub in_group: BTreeSet<Member>,
     /// Those that came through this link.
     pub link: Option<LinkId>,
     /// Those whose id, handle, display name or address contains this text, in any case of ASCII
@@ -55,9 +61,9 @@ impl MemberFilter {
                 .role
                 .as_ref()
                 .is_none_or(|wanted| membership.role.as_ref() == Some(wanted))
-            && self
-                .group
-                .is_none_or(|wanted| membership.groups.contains(&wanted))
+            && self.group.is_none_or(|wanted| {
+                membership.groups.contains(&wanted) || self.in_group.contains(&membership.member)
+            })
             && self
                 .link
                 .is_none_or(|wanted| membership.door.link() == Some(wanted))

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use guestlist_store::conformance::Fixture;
-use guestlist_store::{MemoryKv, KvStore, MemoryStore, Store};
+use guestlist_store::{KvStore, MemoryKv, MemoryStore, Store};
 
 /// Fresh stores in memory.
 #[derive(Debug)]

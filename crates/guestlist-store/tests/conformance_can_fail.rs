@@ -120,14 +120,16 @@ impl Broken {
             Fault::ForgetsDigests | Fault::RoundsTimes => {
                 for write in &mut commit.writes {
                     match write {
-                        Write::Put { row: Row::Token(token), .. }
-                            if self.fault == Fault::ForgetsDigests =>
-                        {
+                        Write::Put {
+                            row: Row::Token(token),
+                            ..
+                        } if self.fault == Fault::ForgetsDigests => {
                             token.tag = None;
                         }
-                        Write::Put { row: Row::Membership(row), .. }
-                            if self.fault == Fault::RoundsTimes =>
-                        {
+                        Write::Put {
+                            row: Row::Membership(row),
+                            ..
+                        } if self.fault == Fault::RoundsTimes => {
                             let micros = row.opened_at.as_micros();
                             row.opened_at = Timestamp::from_micros(micros / 1000 * 1000);
                         }
@@ -161,7 +163,9 @@ impl Broken {
 
     async fn move_links(&self, commit: &mut Commit) -> Result<(), StoreError> {
         for write in commit.writes.clone() {
-            let RowKey::LinkUse(host, link, _) = write.key() else { continue };
+            let RowKey::LinkUse(host, link, _) = write.key() else {
+                continue;
+            };
             let key = RowKey::Link(host.clone(), *link);
             if commit.writes.iter().any(|write| *write.key() == key) {
                 continue;
@@ -244,7 +248,10 @@ impl Store for Broken {
         let mut now = now;
         match (self.fault, &mut query) {
             (Fault::SearchesPatterns, Query::Members { filter, .. })
-                if filter.text.as_ref().is_some_and(|text| text.contains(['%', '_'])) =>
+                if filter
+                    .text
+                    .as_ref()
+                    .is_some_and(|text| text.contains(['%', '_'])) =>
             {
                 filter.text = Some(String::new());
             }

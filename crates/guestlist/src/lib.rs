@@ -23,7 +23,7 @@ pub use error::Error;
 pub use facade::{Builder, Guestlist};
 pub use idempotency::{IdempotencyKey, IdempotencyKeyError};
 pub use links::{Issued, LinkFilter, LinkListing, LinkPage, TokenReport};
-pub use members::{Changed, Claim, LinkUser, MemberPage, PendingPage, PendingRequest};
+pub use members::{Changed, Claim, Funnel, LinkUser, MemberPage, PendingPage, PendingRequest};
 pub use organizations::NewOrganization;
 pub use ports::{DecisionRecord, Directory, NoDirectory, NoObserver, Observer};
 

@@ -3,14 +3,15 @@
 use core::future::Future;
 use core::pin::Pin;
 
-use guestlist_membership::link::{Preset, UseState};
+use guestlist_access::{Episode, GroupMember};
+use guestlist_membership::link::{Generation, Preset, UseState};
 use guestlist_membership::member::{
-    ActingRule, Changes, MemberCommand, Membership, Presented, Profile, Status,
+    ActingRule, Cause, Changes, MemberCommand, Membership, Presented, Profile, Status,
 };
-use guestlist_membership::{Actor, Command, Fact, Reading, Row, RowKey, Scope};
+use guestlist_membership::{Actor, By, Command, Fact, Reading, Row, RowKey, Scope};
 use guestlist_store::{Cursor, Listed, MemberFilter, Page, Query, Store};
 use guestlist_token::{InviteToken, TokenError, TokenKind};
-use guestlist_types::{LinkId, Member, OrgId, ProxyUserId, Reason, RoleName, Timestamp};
+use guestlist_types::{GroupId, LinkId, Member, OrgId, ProxyUserId, Reason, RoleName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -95,11 +96,47 @@ pub struct LinkUser {
     /// Who.
     pub member: Member,
     /// With which generation of its token.
-    pub generation: guestlist_membership::link::Generation,
+    pub generation: Generation,
     /// What became of the use.
     pub state: UseState,
     /// Since when.
     pub at: Timestamp,
+    /// How the request ended, if that gave the use back.
+    pub released_for: Option<Cause>,
+    /// Who approved the member, if its current episode came through this link.
+    pub approved_by: Option<By>,
+    /// When that was.
+    pub approved_at: Option<Timestamp>,
+    /// Whether it is in now, through this link.
+    pub still_member: bool,
+}
+
+/// What came of one generation of a link's token, in distinct members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Funnel {
+    /// Which token.
+    pub generation: Generation,
+    /// Who presented it and got past the gate.
+    pub claims: u64,
+    /// Who was approved, by a person or by itself.
+    pub approvals: u64,
+    /// Who was rejected, and has not come back through this link.
+    pub rejections: u64,
+    /// Who is in now, through this link.
+    pub still_members: u64,
+}
+
+impl Funnel {
+    const fn of(generation: Generation) -> Self {
+        Self {
+            generation,
+            claims: 0,
+            approvals: 0,
+            rejections: 0,
+            still_members: 0,
+        }
+    }
 }
 
 impl<S: Store> Guestlist<S> {
@@ -571,7 +608,7 @@ impl<S: Store> Guestlist<S> {
         &self,
         actor: &Actor,
         host: &OrgId,
-        filter: MemberFilter,
+        mut filter: MemberFilter,
         page: &Page,
     ) -> Result<MemberPage, Error> {
         // Only reviewers see those who are not in.
@@ -581,11 +618,49 @@ impl<S: Store> Guestlist<S> {
             Reading::Requests
         };
         self.check_read(actor, host, &reading).await?;
+        if let Some(group) = filter.group {
+            filter.in_group = self.listed_in(host, group).await?;
+        }
         let query = Query::Members {
             host: host.clone(),
             filter,
         };
         self.member_page(&query, page).await
+    }
+
+    /// The members that the access rules have directly in a group, with an episode that lives.
+    async fn listed_in(
+        &self,
+        host: &OrgId,
+        group: GroupId,
+    ) -> Result<std::collections::BTreeSet<Member>, Error> {
+        let book = Scope::of(host.clone(), vec![Fact::Book]);
+        let listed: Vec<(Member, Episode)> = self
+            .load(&book)
+            .await?
+            .records
+            .book()
+            .into_iter()
+            .flat_map(|book| book.members_of(group))
+            .filter_map(|entry| match entry {
+                GroupMember::Member { member, episode } => Some((member.clone(), *episode)),
+                GroupMember::Group(_) => None,
+            })
+            .collect();
+        let facts = listed
+            .iter()
+            .map(|(member, _)| Fact::Membership(member.clone()))
+            .collect();
+        let records = self.load(&Scope::of(host.clone(), facts)).await?.records;
+        Ok(listed
+            .into_iter()
+            .filter(|(member, episode)| {
+                records
+                    .membership(host, member)
+                    .is_some_and(|row| (row.access_since..=row.episode).contains(episode))
+            })
+            .map(|(member, _)| member)
+            .collect())
     }
 
     /// Organizations that a member has joined or asked to join, by host. For the member itself.
@@ -629,8 +704,8 @@ impl<S: Store> Guestlist<S> {
         Ok(MemberPage { members, next })
     }
 
-    /// Who came through a link, also those who have left since. Needs `links.manage` or
-    /// `links.create`.
+    /// Who came through a link and what became of them, also of those who have left since. Needs
+    /// `links.manage` or `links.create`.
     ///
     /// # Errors
     ///
@@ -643,21 +718,81 @@ impl<S: Store> Guestlist<S> {
         page: &Page,
     ) -> Result<(Vec<LinkUser>, Option<Cursor>), Error> {
         self.check_read(actor, host, &Reading::Links).await?;
+        self.uses(host, link, page).await
+    }
+
+    /// What came of a link, for each generation of its token, oldest first. Reads all of its uses.
+    /// Needs `links.manage` or `links.create`.
+    ///
+    /// # Errors
+    ///
+    /// `not-allowed`, `not-found`.
+    pub async fn funnel(
+        &self,
+        actor: &Actor,
+        host: &OrgId,
+        link: LinkId,
+    ) -> Result<Vec<Funnel>, Error> {
+        self.check_read(actor, host, &Reading::Links).await?;
+        let mut funnels = std::collections::BTreeMap::new();
+        let mut page = Page::first(1000)?;
+        loop {
+            let (users, next) = self.uses(host, link, &page).await?;
+            for user in users {
+                let funnel = funnels
+                    .entry(user.generation)
+                    .or_insert(Funnel::of(user.generation));
+                funnel.claims += 1;
+                funnel.approvals += u64::from(user.state == UseState::Settled);
+                funnel.rejections += u64::from(user.released_for == Some(Cause::Rejected));
+                funnel.still_members += u64::from(user.still_member);
+            }
+            match next {
+                Some(next) => page = page.after(next),
+                None => return Ok(funnels.into_values().collect()),
+            }
+        }
+    }
+
+    async fn uses(
+        &self,
+        host: &OrgId,
+        link: LinkId,
+        page: &Page,
+    ) -> Result<(Vec<LinkUser>, Option<Cursor>), Error> {
         let query = Query::Uses {
             host: host.clone(),
             link,
         };
         let Listed { rows, next } = self.list(&query, page).await?;
-        let users = rows_of(rows, |key, row| match (key, row) {
-            (RowKey::LinkUse(_, _, member), Row::LinkUse(held)) => Some(LinkUser {
-                member,
+        let uses = rows_of(rows, |key, row| match (key, row) {
+            (RowKey::LinkUse(_, _, member), Row::LinkUse(held)) => Some((member, held)),
+            _ => None,
+        });
+        let facts = uses
+            .iter()
+            .map(|(member, _)| Fact::Membership(member.clone()))
+            .collect();
+        let records = self.load(&Scope::of(host.clone(), facts)).await?.records;
+        let now = self.now();
+        let users = uses.into_iter().map(|(member, held)| {
+            // Of the current episode only, if it came through this link.
+            let episode = records
+                .membership(host, &member)
+                .filter(|membership| membership.door.link() == Some(link));
+            LinkUser {
                 generation: held.generation,
                 state: held.state,
                 at: held.at,
-            }),
-            _ => None,
+                released_for: held.released_for,
+                approved_by: episode.and_then(|row| row.approved_by.clone()),
+                approved_at: episode.and_then(|row| row.approved_at),
+                still_member: episode
+                    .is_some_and(|row| row.status_at(now) == Some(Status::Approved)),
+                member,
+            }
         });
-        Ok((users, next))
+        Ok((users.collect(), next))
     }
 }
 

@@ -1010,3 +1010,142 @@ async fn lists_are_paged_without_gaps() {
         assert_eq!(found.members.len(), count, "{wanted}");
     }
 }
+
+#[tokio::test]
+async fn a_links_funnel_and_attribution() {
+    use guestlist::membership::By;
+    let (guestlist, _) = memory();
+    register(&guestlist, &["host"]).await;
+    let (alice, host) = (owner("host"), org("host"));
+    let (id, first) = link(&guestlist, "host", LinkDraft::review()).await;
+    for name in ["a", "b", "c"] {
+        guestlist
+            .claim(&user(name), &first, Claim::for_myself())
+            .await
+            .unwrap();
+    }
+    guestlist
+        .approve(&alice, &host, &user_member("a"))
+        .await
+        .unwrap();
+    guestlist
+        .approve(&alice, &host, &user_member("b"))
+        .await
+        .unwrap();
+    guestlist
+        .reject(&alice, &host, &user_member("c"), None)
+        .await
+        .unwrap();
+    guestlist
+        .leave(&user("b"), &host, &user_member("b"))
+        .await
+        .unwrap();
+    let issued = guestlist
+        .refresh_link(&alice, &host, id, Duration::ZERO)
+        .await
+        .unwrap();
+    let second = issued.token.unwrap();
+    guestlist
+        .edit_link(&alice, &host, id, LinkDraft::auto())
+        .await
+        .unwrap();
+    guestlist
+        .claim(&user("d"), &second, Claim::for_myself())
+        .await
+        .unwrap();
+    let funnel: Vec<_> = guestlist
+        .funnel(&alice, &host, id)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|f| {
+            (
+                f.generation.get(),
+                f.claims,
+                f.approvals,
+                f.rejections,
+                f.still_members,
+            )
+        })
+        .collect();
+    assert_eq!(funnel, [(1, 3, 2, 1, 1), (2, 1, 1, 0, 1)]);
+    let (users, _) = guestlist
+        .link_users(&alice, &host, id, &Page::default())
+        .await
+        .unwrap();
+    let by: Vec<_> = users
+        .iter()
+        .map(|user| {
+            (
+                user.member.id(),
+                user.still_member,
+                user.approved_by.clone(),
+            )
+        })
+        .collect();
+    let reviewer = Some(alice.by());
+    assert_eq!(
+        by,
+        [
+            ("a", true, reviewer.clone()),
+            ("b", false, reviewer),
+            ("c", false, None),
+            ("d", true, Some(By::Policy)),
+        ]
+    );
+    assert_eq!(
+        code(guestlist.funnel(&user("a"), &host, id).await),
+        "not-allowed"
+    );
+}
+
+#[tokio::test]
+async fn members_of_a_group_are_found_however_they_came_into_it() {
+    let (guestlist, _) = memory();
+    register(&guestlist, &["host", "bravo"]).await;
+    let (alice, host) = (owner("host"), org("host"));
+    let group = guestlist
+        .create_group(&alice, &host, "g".parse().unwrap(), false)
+        .await
+        .unwrap();
+    let (_, with) = link(&guestlist, "host", LinkDraft::auto().group(group.id)).await;
+    let (_, without) = link(&guestlist, "host", LinkDraft::auto()).await;
+    guestlist
+        .claim(&user("a"), &with, Claim::for_myself())
+        .await
+        .unwrap();
+    guestlist
+        .claim(&user("b"), &without, Claim::for_myself())
+        .await
+        .unwrap();
+    guestlist
+        .claim(&owner("bravo"), &without, Claim::for_organization())
+        .await
+        .unwrap();
+    let found = || async {
+        let filter = MemberFilter {
+            group: Some(group.id),
+            status: Some(Status::Approved),
+            ..MemberFilter::default()
+        };
+        let page = guestlist
+            .members(&alice, &host, filter, &Page::default())
+            .await
+            .unwrap();
+        page.members
+            .iter()
+            .map(|row| row.member.id().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found().await, ["a"]);
+    guestlist
+        .add_to_group(&alice, &host, group.id, &org_member("bravo"))
+        .await
+        .unwrap();
+    assert_eq!(found().await, ["org-bravo", "a"]);
+    guestlist
+        .remove(&alice, &host, &org_member("bravo"), None)
+        .await
+        .unwrap();
+    assert_eq!(found().await, ["a"]);
+}

@@ -420,4 +420,6 @@ pub struct LinkUse {
     pub state: UseState,
     /// When it got this state.
     pub at: Timestamp,
+    /// Why it was given back: how the request ended. `None` if it was let in by another door.
+    pub released_for: Option<crate::member::Cause>,
 }

@@ -24,6 +24,7 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                 stamp,
                 &opening.member,
                 opening.link_use.as_ref(),
+                None,
             );
             change_seat(records, host, opening.seat);
         }
@@ -40,6 +41,7 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                 stamp,
                 &opening.member,
                 opening.link_use.as_ref(),
+                None,
             );
             change_seat(records, host, opening.seat);
         }
@@ -67,7 +69,7 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                 admit(membership, stamp, door.as_ref().unwrap_or(&Door::Added));
             });
             for change in link_uses {
-                change_use(records, host, stamp, member, Some(change));
+                change_use(records, host, stamp, member, Some(change), None);
             }
             change_seat(records, host, *seat);
         }
@@ -104,7 +106,14 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                     Cause::Withdrew | Cause::Left | Cause::Expired => {}
                 }
             });
-            change_use(records, host, stamp, member, link_use.as_ref());
+            change_use(
+                records,
+                host,
+                stamp,
+                member,
+                link_use.as_ref(),
+                Some(*cause),
+            );
             change_seat(records, host, *seat);
         }
         MemberEvent::RoleChanged { member, role } => {
@@ -204,6 +213,7 @@ fn change_use(
     stamp: &Stamp,
     member: &Member,
     change: Option<&UseChange>,
+    cause: Option<Cause>,
 ) {
     let Some(change) = change else { return };
     records.put(
@@ -212,6 +222,7 @@ fn change_use(
             generation: change.generation,
             state: change.state,
             at: stamp.at,
+            released_for: cause,
         }),
     );
     // A link without a limit keeps no tally, so nothing is shared on its hot path.

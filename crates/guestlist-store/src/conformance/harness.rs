@@ -9,18 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use guestlist_access::{AccessCommand, ActionSet, Audience, Giver, Grant, Pattern, Subject};
 use guestlist_access::{AccessBook, RoleCatalog};
+use guestlist_access::{AccessCommand, ActionSet, Audience, Giver, Grant, Pattern, Subject};
 use guestlist_membership::link::{LinkCommand, LinkDraft, NewToken};
 use guestlist_membership::member::{Changes, MemberCommand, Membership, Presented, Profile};
 use guestlist_membership::organization::{OrganizationCommand, Settings};
 use guestlist_membership::{
-    Actor, Command, CommandError, Env, Fact, Home, Records, Row, RowKey, Scope, Stated,
-    decide, evolve,
+    Actor, Command, CommandError, Env, Fact, Home, Records, Row, RowKey, Scope, Stated, decide,
+    evolve,
 };
 use guestlist_token::{
-    Binding, InviteToken, Pepper, PepperId, PepperRing, Selector, TokenKind, TokenTag,
-    Verification,
+    Binding, InviteToken, Pepper, PepperId, PepperRing, Selector, TokenKind, TokenTag, Verification,
 };
 use guestlist_types::{
     Bucket, CommitId, GrantId, GroupId, GroupName, LinkId, Member, OrgId, OrgName, ProxyUserId,
@@ -43,7 +42,10 @@ const START: i64 = 1_767_225_600_000_000;
 
 /// A command, on which organization, and by whom.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "a test may change any part of it")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a test may change any part of it"
+)]
 pub struct Order {
     /// The organization. A claim finds its own.
     pub host: OrgId,
@@ -262,21 +264,29 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
     #[must_use]
     pub fn with_new_pepper(mut self) -> Self {
         let (new, secret) = pepper(self.ring.current_id().get() + 1);
-        self.ring = self.ring.ids().fold(PepperRing::new(new, secret), |ring, id| {
-            let (id, older) = pepper(id.get());
-            must(ring.with_older(id, older), "a second pepper")
-        });
+        self.ring = self
+            .ring
+            .ids()
+            .fold(PepperRing::new(new, secret), |ring, id| {
+                let (id, older) = pepper(id.get());
+                must(ring.with_older(id, older), "a second pepper")
+            });
         self
     }
 
-    /// On the same records, opened again: at the time of `earlier`, and with no id of its.
+    /// On the same records, opened again: goes on at this time, and behind this many drawn ids.
     #[must_use]
-    pub fn after(store: &'a S, earlier: &Harness<'_, S>) -> Self {
+    pub fn resume(store: &'a S, now: Timestamp, drawn: u64) -> Self {
         let harness = Self::new(store);
-        harness.set_now(earlier.now());
-        let drawn = earlier.drawn.load(Ordering::Relaxed);
+        harness.set_now(now);
         harness.drawn.store(drawn, Ordering::Relaxed);
         harness
+    }
+
+    /// How far ids have been drawn, for [`resume`](Self::resume).
+    #[must_use]
+    pub fn drawn(&self) -> u64 {
+        self.drawn.load(Ordering::Relaxed)
     }
 
     /// The store.
@@ -321,29 +331,44 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
     /// A new link's id.
     #[must_use]
     pub fn link_id(&self) -> LinkId {
-        must(LinkId::generate(self.id_time(), &mut self.counter()), "an id")
+        must(
+            LinkId::generate(self.id_time(), &mut self.counter()),
+            "an id",
+        )
     }
 
     /// A new group's id.
     #[must_use]
     pub fn group_id(&self) -> GroupId {
-        must(GroupId::generate(self.id_time(), &mut self.counter()), "an id")
+        must(
+            GroupId::generate(self.id_time(), &mut self.counter()),
+            "an id",
+        )
     }
 
     /// A new grant's id.
     #[must_use]
     pub fn grant_id(&self) -> GrantId {
-        must(GrantId::generate(self.id_time(), &mut self.counter()), "an id")
+        must(
+            GrantId::generate(self.id_time(), &mut self.counter()),
+            "an id",
+        )
     }
 
     /// A new commit's id.
     #[must_use]
     pub fn commit_id(&self) -> CommitId {
-        must(CommitId::generate(self.id_time(), &mut self.counter()), "an id")
+        must(
+            CommitId::generate(self.id_time(), &mut self.counter()),
+            "an id",
+        )
     }
 
     fn proxy_id(&self) -> ProxyUserId {
-        must(ProxyUserId::generate(self.id_time(), &mut self.counter()), "an id")
+        must(
+            ProxyUserId::generate(self.id_time(), &mut self.counter()),
+            "an id",
+        )
     }
 
     /// Draws a token of this link, and keeps it.
@@ -353,7 +378,13 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         let token = InviteToken::generate(TokenKind::Link, bucket, &mut self.counter());
         let token = must(token, "a token");
         let selector = token.selector();
-        let tag = self.ring.tag(&token, &Binding { host, subject: *link.as_bytes() });
+        let tag = self.ring.tag(
+            &token,
+            &Binding {
+                host,
+                subject: *link.as_bytes(),
+            },
+        );
         lock(&self.tokens).insert(selector, Arc::new(token));
         NewToken { selector, tag }
     }
@@ -376,7 +407,9 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
     /// An organization's access rules.
     pub async fn book(&self, host: &OrgId) -> Arc<AccessBook> {
         let snapshot = self.load(&Scope::of(host.clone(), vec![Fact::Book])).await;
-        let book = snapshot.books().find(|(organization, _)| *organization == host);
+        let book = snapshot
+            .books()
+            .find(|(organization, _)| *organization == host);
         let book = book.and_then(|(_, book)| book.cloned());
         book.unwrap_or_else(|| panic!("a load left out the access rules of {host}"))
     }
@@ -450,7 +483,9 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
                 | LinkCommand::Refresh { token, .. }
                 | LinkCommand::Enable { token, .. },
             ) => vec![(token.selector, token.tag)],
-            Command::Member(MemberCommand::Claim { token: presented, .. }) => {
+            Command::Member(MemberCommand::Claim {
+                token: presented, ..
+            }) => {
                 let held = lock(&self.tokens).get(&presented.selector).cloned();
                 let row = records.token(presented.selector);
                 let (Some(held), Some(row)) = (held, row) else {
@@ -526,7 +561,10 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
                 Committed::Conflict { key } => {
                     let checked = commit.checks.iter().any(|check| check.key() == key);
                     let written = commit.writes.iter().any(|write| write.key() == key);
-                    assert!(checked || written, "a conflict about {key:?}, which is not in it");
+                    assert!(
+                        checked || written,
+                        "a conflict about {key:?}, which is not in it"
+                    );
                 }
             }
         }
@@ -607,18 +645,34 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         let mut all: Vec<Recorded> = Vec::new();
         let mut after = after;
         loop {
-            let read = patiently!(self.store.events(filter, after.as_ref(), page), "reading events");
+            let read = patiently!(
+                self.store.events(filter, after.as_ref(), page),
+                "reading events"
+            );
             let limit = page as usize;
-            assert!(read.events.len() <= limit, "more events than the {limit} asked for");
+            assert!(
+                read.events.len() <= limit,
+                "more events than the {limit} asked for"
+            );
             let more = !read.events.is_empty();
-            assert!(read.next.is_some() || !more, "events without a cursor behind them");
+            assert!(
+                read.next.is_some() || !more,
+                "events without a cursor behind them"
+            );
             if let Some(next) = &read.next {
-                assert_eq!(next.as_str().parse().as_ref(), Ok(next), "a cursor is its text");
+                assert_eq!(
+                    next.as_str().parse().as_ref(),
+                    Ok(next),
+                    "a cursor is its text"
+                );
             }
             for recorded in read.events {
                 let last = all.last().map(|recorded| recorded.sequence);
                 let sequence = recorded.sequence;
-                assert!(Some(sequence) > last, "events go back from {last:?} to {sequence:?}");
+                assert!(
+                    Some(sequence) > last,
+                    "events go back from {last:?} to {sequence:?}"
+                );
                 all.push(recorded);
             }
             after = read.next;
@@ -636,9 +690,15 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         loop {
             let listed = patiently!(self.store.list(query, &wanted, self.now()), "listing");
             let limit = page as usize;
-            assert!(listed.rows.len() <= limit, "{query:?}: more rows than {limit}");
+            assert!(
+                listed.rows.len() <= limit,
+                "{query:?}: more rows than {limit}"
+            );
             let full = listed.rows.len() == limit;
-            assert!(full || listed.next.is_none(), "{query:?}: a short page before the last");
+            assert!(
+                full || listed.next.is_none(),
+                "{query:?}: a short page before the last"
+            );
             for (key, _) in &listed.rows {
                 let new = keys.insert(key.clone());
                 assert!(new, "{query:?}: {key:?} is listed twice");
@@ -656,7 +716,8 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
 impl<S: Store + ?Sized> Harness<'_, S> {
     /// Registers an organization of this id with a name and without founder or settings.
     pub async fn register(&self, host: &OrgId, name: &OrgName) {
-        self.register_with(host, name, None, Settings::default()).await;
+        self.register_with(host, name, None, Settings::default())
+            .await;
     }
 
     /// Registers an organization.
@@ -668,7 +729,8 @@ impl<S: Store + ?Sized> Harness<'_, S> {
         settings: Settings,
     ) {
         self.done(&Order::reserve_name(host, name)).await;
-        self.done(&self.register_order(host, name, founder, settings)).await;
+        self.done(&self.register_order(host, name, founder, settings))
+            .await;
     }
 
     /// Registers an organization whose name has been reserved.
@@ -741,7 +803,14 @@ impl<S: Store + ?Sized> Harness<'_, S> {
     #[must_use]
     pub fn refresh(&self, host: &OrgId, link: LinkId, overlap: Duration) -> Order {
         let token = self.draw(host, link);
-        Order::link(host, LinkCommand::Refresh { link, token, overlap })
+        Order::link(
+            host,
+            LinkCommand::Refresh {
+                link,
+                token,
+                overlap,
+            },
+        )
     }
 
     /// Presents a token for a member.

@@ -282,7 +282,7 @@ macro_rules! __conformance_cases {
 }
 
 /// The names of all cases.
-pub const CASES: &[&str] = __conformance_cases!(names ());
+pub const CASES: &[&str] = __conformance_cases!(names());
 
 /// Runs every case, each on a store of its own.
 pub async fn run_all<F: Fixture>(fixture: &F) {

@@ -31,9 +31,11 @@ impl Observed {
     /// Panics with the first thing that is not the same.
     pub(super) fn assert_same(&self, after: &Self, what: &str) {
         assert_items(&self.events, &after.events, &format!("{what}: events"));
-        let (before, now): (Vec<_>, Vec<_>) = (self.rows.iter().collect(), after.rows.iter().collect());
+        let (before, now): (Vec<_>, Vec<_>) =
+            (self.rows.iter().collect(), after.rows.iter().collect());
         assert_items(&before, &now, &format!("{what}: rows"));
-        let (before, now): (Vec<_>, Vec<_>) = (self.books.iter().collect(), after.books.iter().collect());
+        let (before, now): (Vec<_>, Vec<_>) =
+            (self.books.iter().collect(), after.books.iter().collect());
         assert_items(&before, &now, &format!("{what}: access rules"));
         for ((query, before), (_, now)) in self.lists.iter().zip(&after.lists) {
             assert_items(before, now, &format!("{what}: {query:?}"));
@@ -78,13 +80,15 @@ fn facts_of(key: &RowKey) -> Vec<Fact> {
         RowKey::Organization(_) => vec![Fact::Organization],
         RowKey::Owners(_) => vec![Fact::Owners],
         RowKey::SeatTally(_) => vec![Fact::Organization, Fact::Seats],
-        RowKey::AccessHead(_)
-        | RowKey::Group(..)
-        | RowKey::GroupMember(..)
-        | RowKey::Grant(..) => vec![Fact::Book],
+        RowKey::AccessHead(_) | RowKey::Group(..) | RowKey::GroupMember(..) | RowKey::Grant(..) => {
+            vec![Fact::Book]
+        }
         RowKey::Link(_, link) => vec![Fact::Link(LinkRef::Id(*link))],
         RowKey::LinkTally(_, link) => {
-            vec![Fact::Link(LinkRef::Id(*link)), Fact::Tally(LinkRef::Id(*link))]
+            vec![
+                Fact::Link(LinkRef::Id(*link)),
+                Fact::Tally(LinkRef::Id(*link)),
+            ]
         }
         RowKey::LinkUse(_, link, member) => vec![Fact::Use(LinkRef::Id(*link), member.clone())],
         RowKey::Token(token) => vec![Fact::Token(*token)],
@@ -100,7 +104,10 @@ async fn load_all<S: Store + ?Sized>(
     h: &Harness<'_, S>,
     records: &Records,
     keys: &BTreeSet<RowKey>,
-) -> (BTreeMap<RowKey, (Revision, Option<Row>)>, BTreeMap<OrgId, AccessBook>) {
+) -> (
+    BTreeMap<RowKey, (Revision, Option<Row>)>,
+    BTreeMap<OrgId, AccessBook>,
+) {
     let mut scopes: BTreeMap<OrgId, Vec<Fact>> = BTreeMap::new();
     for key in keys {
         let host = match key {
@@ -125,7 +132,10 @@ async fn load_all<S: Store + ?Sized>(
     for (host, facts) in scopes {
         let snapshot = h.load(&Scope::of(host, facts)).await;
         for (key, revision) in snapshot.revisions() {
-            rows.insert(key.clone(), (revision, snapshot.records().get(key).cloned()));
+            rows.insert(
+                key.clone(),
+                (revision, snapshot.records().get(key).cloned()),
+            );
         }
         for (organization, book) in snapshot.books() {
             let book = book.unwrap_or_else(|| panic!("no access rules of {organization} loaded"));
@@ -195,10 +205,7 @@ fn named(records: &Records) -> Named {
 /// Every list without a filter.
 pub(super) fn plain_queries(records: &Records) -> Vec<Query> {
     let named = named(records);
-    let mut queries = vec![
-        Query::RunOut { host: None },
-        Query::Tokens { pepper: None },
-    ];
+    let mut queries = vec![Query::RunOut { host: None }, Query::Tokens { pepper: None }];
     for host in named.hosts {
         queries.extend([
             Query::Links {
@@ -477,14 +484,25 @@ pub(super) async fn assert_folds<F: Fixture>(fixture: &F, h: &Harness<'_, F::Sto
             _ => continue,
         };
         let found = row.as_ref();
-        assert_eq!(found, Some(&counted), "{key:?}: counted (left), and by the log (right)");
+        assert_eq!(
+            found,
+            Some(&counted),
+            "{key:?}: counted (left), and by the log (right)"
+        );
     }
     for (host, book) in &books {
         let expected = book_of(&records, host, book.revision());
-        assert_eq!(*book, expected, "the access rules of {host}, and those of the log (right)");
+        assert_eq!(
+            *book, expected,
+            "the access rules of {host}, and those of the log (right)"
+        );
         let head = rows.get(&RowKey::AccessHead(host.clone()));
         let head = head.map(|(revision, _)| revision.get());
-        assert_eq!(Some(book.revision()), head, "the revision of the access rules of {host}");
+        assert_eq!(
+            Some(book.revision()),
+            head,
+            "the revision of the access rules of {host}"
+        );
     }
     let records = folded(fixture, h).await;
     for query in plain_queries(&records) {
@@ -510,7 +528,13 @@ pub(super) async fn assert_consistent<F: Fixture>(fixture: &F, h: &Harness<'_, F
         .collect();
     let found: Vec<_> = events
         .iter()
-        .map(|recorded| (recorded.commit, recorded.stamp.clone(), recorded.event.clone()))
+        .map(|recorded| {
+            (
+                recorded.commit,
+                recorded.stamp.clone(),
+                recorded.event.clone(),
+            )
+        })
         .collect();
     assert_items(&committed, &found, "the log of what was committed");
     let mut written: BTreeMap<RowKey, u64> = BTreeMap::new();
@@ -533,7 +557,11 @@ pub(super) async fn assert_consistent<F: Fixture>(fixture: &F, h: &Harness<'_, F
     let (rows, _) = load_all(h, &records, &keys(&records)).await;
     for (key, times) in written {
         if let Some((revision, _)) = rows.get(&key) {
-            assert_eq!(revision.get(), times, "the revision of {key:?} counts its writes");
+            assert_eq!(
+                revision.get(),
+                times,
+                "the revision of {key:?} counts its writes"
+            );
         }
     }
 }

@@ -60,10 +60,20 @@ fn group_name(text: &str) -> GroupName {
 /// The largest metadata that there can be, with quotes, backslashes and letters of many scripts.
 pub(super) fn large_metadata() -> Metadata {
     let text = "\u{6f22}\u{1f389}\\\"'%_\u{e9}";
-    let start = format!(r#"{{"text":{:?},"filler":""#, text.replace('\\', "/").replace('"', "'"));
+    let start = format!(
+        r#"{{"text":{:?},"filler":""#,
+        text.replace('\\', "/").replace('"', "'")
+    );
     let filler = "x".repeat(MAX_METADATA_BYTES - start.len() - 2);
-    let metadata = must(Metadata::from_json(&format!("{start}{filler}\"}}")), "metadata");
-    assert_eq!(metadata.as_json().len(), MAX_METADATA_BYTES, "the largest that there can be");
+    let metadata = must(
+        Metadata::from_json(&format!("{start}{filler}\"}}")),
+        "metadata",
+    );
+    assert_eq!(
+        metadata.as_json().len(),
+        MAX_METADATA_BYTES,
+        "the largest that there can be"
+    );
     metadata
 }
 
@@ -259,7 +269,12 @@ async fn access<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId) -> GroupId 
         ),
         Order::access(acme, AccessCommand::SetExternalGroup(Some(short))),
         Order::access(acme, AccessCommand::SetSharing(Sharing::WithinNamespace)),
-        grant(h, acme, Grantee::Organization(Audience::Everyone), "public/"),
+        grant(
+            h,
+            acme,
+            Grantee::Organization(Audience::Everyone),
+            "public/",
+        ),
         grant(h, acme, Grantee::Group(design), "design/"),
         grant(h, acme, Grantee::Group(partners), "shared/"),
         grant(h, acme, Grantee::Group(short), "short/"),
@@ -522,7 +537,9 @@ async fn members<S: Store + ?Sized>(
     .await;
     // In the host with seats: a member of every kind, some of whom give their seats back.
     let seats = h.new_link(beta, LinkDraft::review()).await;
-    let auto = h.new_link(beta, LinkDraft::auto().membership_ttl(Lasting::For(DAY))).await;
+    let auto = h
+        .new_link(beta, LinkDraft::auto().membership_ttl(Lasting::For(DAY)))
+        .await;
     h.all_done(&[
         h.claim(seats.token, &users[0]),
         h.claim(seats.token, &users[1]),
@@ -536,5 +553,6 @@ async fn members<S: Store + ?Sized>(
     // Some run out; of one of them that is written.
     h.advance(2 * DAY);
     let member = users[2].clone();
-    h.done(&Order::member(beta, MemberCommand::Expire { member })).await;
+    h.done(&Order::member(beta, MemberCommand::Expire { member }))
+        .await;
 }

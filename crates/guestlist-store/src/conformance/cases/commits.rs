@@ -39,7 +39,11 @@ async fn sent_again<F: Fixture>(
 ) {
     let before = observe_with(fixture, h, &commit.writes).await;
     let outcome = h.commit(commit).await;
-    assert_eq!(outcome, Committed::AlreadyApplied(first.clone()), "a commit sent again");
+    assert_eq!(
+        outcome,
+        Committed::AlreadyApplied(first.clone()),
+        "a commit sent again"
+    );
     let after = observe_with(fixture, h, &commit.writes).await;
     before.assert_same(&after, "a commit sent again");
 }
@@ -50,9 +54,15 @@ pub async fn a_commit_is_applied_once<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let world = build(&h).await;
-    let commit = h.prepared(&h.claim(world.open.token, &person("late"))).await;
+    let commit = h
+        .prepared(&h.claim(world.open.token, &person("late")))
+        .await;
     assert_ne!(commit.writes, [], "a claim writes rows");
-    assert_eq!(receipt(&h, &world.acme, commit.id).await, None, "not applied yet");
+    assert_eq!(
+        receipt(&h, &world.acme, commit.id).await,
+        None,
+        "not applied yet"
+    );
     h.applies(&commit).await;
     sent_again(fixture, &h, &commit, &commit.receipt).await;
 
@@ -65,13 +75,18 @@ pub async fn a_commit_is_applied_once<F: Fixture>(fixture: &F) {
     sent_again(fixture, &h, &commit, &commit.receipt).await;
 
     // Another command with the same id is not performed.
-    let other = h.prepared(&h.add(&world.acme, &person("other"), None)).await;
+    let other = h
+        .prepared(&h.add(&world.acme, &person("other"), None))
+        .await;
     let other = Commit {
         id: commit.id,
         ..other
     };
     sent_again(fixture, &h, &other, &commit.receipt).await;
-    assert_eq!(receipt(&h, &world.acme, commit.id).await, Some(commit.receipt.clone()));
+    assert_eq!(
+        receipt(&h, &world.acme, commit.id).await,
+        Some(commit.receipt.clone())
+    );
     assert_consistent(fixture, &h).await;
 }
 
@@ -100,12 +115,19 @@ pub async fn a_commit_without_events_has_a_receipt<F: Fixture>(fixture: &F) {
     let disable = Order::link(&world.acme, LinkCommand::Disable { link });
     h.done(&disable).await;
     let commit = h.prepared(&disable).await;
-    assert_eq!((commit.events.len(), commit.writes.len()), (0, 0), "it is disabled");
+    assert_eq!(
+        (commit.events.len(), commit.writes.len()),
+        (0, 0),
+        "it is disabled"
+    );
     let before = observe_with(fixture, &h, &[]).await;
     h.applies(&commit).await;
     let after = observe_with(fixture, &h, &[]).await;
     before.assert_same(&after, "a commit that changes nothing");
-    assert_eq!(receipt(&h, &world.acme, commit.id).await, Some(commit.receipt.clone()));
+    assert_eq!(
+        receipt(&h, &world.acme, commit.id).await,
+        Some(commit.receipt.clone())
+    );
     sent_again(fixture, &h, &commit, &commit.receipt).await;
 }
 
@@ -121,11 +143,29 @@ pub async fn a_receipt_is_found_by_its_commit<F: Fixture>(fixture: &F) {
     h.applies(&first).await;
     h.applies(&second).await;
     assert_ne!(first.receipt, second.receipt);
-    assert_eq!(receipt(&h, &one, first.id).await, Some(first.receipt.clone()));
-    assert_eq!(receipt(&h, &two, second.id).await, Some(second.receipt.clone()));
-    assert_eq!(receipt(&h, &two, first.id).await, None, "another organization's");
-    assert_eq!(receipt(&h, &one, h.commit_id()).await, None, "never applied");
-    assert_eq!(receipt(&h, &org("org_3"), first.id).await, None, "of nobody");
+    assert_eq!(
+        receipt(&h, &one, first.id).await,
+        Some(first.receipt.clone())
+    );
+    assert_eq!(
+        receipt(&h, &two, second.id).await,
+        Some(second.receipt.clone())
+    );
+    assert_eq!(
+        receipt(&h, &two, first.id).await,
+        None,
+        "another organization's"
+    );
+    assert_eq!(
+        receipt(&h, &one, h.commit_id()).await,
+        None,
+        "never applied"
+    );
+    assert_eq!(
+        receipt(&h, &org("org_3"), first.id).await,
+        None,
+        "of nobody"
+    );
     // A scope that is rooted in a token finds the receipts of the token's host.
     let issued = h.new_link(&one, LinkDraft::review()).await;
     let claim = h.prepared(&h.claim(issued.token, &person("bob"))).await;
@@ -153,7 +193,8 @@ pub async fn commits_in_one_call_have_their_own_outcomes<F: Fixture>(fixture: &F
     h.register(&two, &name("two")).await;
     let issued = h.new_link(&one, LinkDraft::auto()).await;
     let ann = person("ann");
-    h.done(&h.claim(h.new_link(&one, LinkDraft::review()).await.token, &ann)).await;
+    h.done(&h.claim(h.new_link(&one, LinkDraft::review()).await.token, &ann))
+        .await;
     let stale = h.prepared(&h.approve(&one, &ann)).await;
     h.done(&Order::cancel(&one, &ann)).await;
     let applied = h.prepared(&h.add(&two, &ann, None)).await;
@@ -173,8 +214,15 @@ pub async fn commits_in_one_call_have_their_own_outcomes<F: Fixture>(fixture: &F
     for outcome in [first, second, third, last] {
         assert_eq!(*outcome, Committed::Applied, "in {outcomes:?}");
     }
-    assert!(matches!(stale, Committed::Conflict { .. }), "in {outcomes:?}");
-    assert_eq!(*again, Committed::AlreadyApplied(applied.receipt), "in {outcomes:?}");
+    assert!(
+        matches!(stale, Committed::Conflict { .. }),
+        "in {outcomes:?}"
+    );
+    assert_eq!(
+        *again,
+        Committed::AlreadyApplied(applied.receipt),
+        "in {outcomes:?}"
+    );
     crate::conformance::observe::assert_folds(fixture, &h).await;
     for (host, member) in [(&one, "u1"), (&two, "u2"), (&one, "u3")] {
         let found = h.membership(host, &person(member)).await;
@@ -188,13 +236,23 @@ pub async fn a_commit_twice_in_one_call_is_applied_once<F: Fixture>(fixture: &F)
     let h = Harness::new(&store);
     let host = org("org_1");
     h.register(&host, &name("one")).await;
-    let issued = h.new_link(&host, LinkDraft::auto().max_uses(limited(9))).await;
+    let issued = h
+        .new_link(&host, LinkDraft::auto().max_uses(limited(9)))
+        .await;
     let commit = h.prepared(&h.claim(issued.token, &person("ann"))).await;
-    let outcomes = h.commit_all(&[commit.clone(), commit.clone(), commit.clone()]).await;
-    let applied = outcomes.iter().filter(|outcome| **outcome == Committed::Applied);
+    let outcomes = h
+        .commit_all(&[commit.clone(), commit.clone(), commit.clone()])
+        .await;
+    let applied = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Committed::Applied);
     assert_eq!(applied.count(), 1, "in {outcomes:?}");
     let again = Committed::AlreadyApplied(commit.receipt);
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == again).count(), 2, "in {outcomes:?}");
+    assert_eq!(
+        outcomes.iter().filter(|outcome| **outcome == again).count(),
+        2,
+        "in {outcomes:?}"
+    );
     assert_consistent(fixture, &h).await;
 }
 
@@ -211,18 +269,39 @@ pub async fn deleting_a_group_deletes_all_of_its_rows<F: Fixture>(fixture: &F) {
     };
     h.done(&Order::access(&host, nest)).await;
     let before = h.book(&host).await;
-    assert!(before.members_of(group).count() >= 2, "the group has members");
-    assert!(before.grants_to_group(group).count() >= 1, "the group has grants");
+    assert!(
+        before.members_of(group).count() >= 2,
+        "the group has members"
+    );
+    assert!(
+        before.grants_to_group(group).count() >= 1,
+        "the group has grants"
+    );
     assert_eq!(before.outer_groups(group).collect::<Vec<_>>(), [outer]);
-    h.done(&Order::access(&host, AccessCommand::DeleteGroup { group })).await;
+    h.done(&Order::access(&host, AccessCommand::DeleteGroup { group }))
+        .await;
     let after = h.book(&host).await;
     assert!(after.group(group).is_none());
     assert_eq!(after.members_of(group).count(), 0);
     assert_eq!(after.members_of(outer).count(), 0);
     assert_eq!(after.grants_to_group(group).count(), 0);
-    let listed = h.list(&Query::Groups { organization: host.clone() }, 10).await;
+    let listed = h
+        .list(
+            &Query::Groups {
+                organization: host.clone(),
+            },
+            10,
+        )
+        .await;
     assert_eq!(listed.len(), after.groups().count());
-    let listed = h.list(&Query::Grants { organization: host.clone() }, 10).await;
+    let listed = h
+        .list(
+            &Query::Grants {
+                organization: host.clone(),
+            },
+            10,
+        )
+        .await;
     assert_eq!(listed.len(), after.grants().count());
     assert_consistent(fixture, &h).await;
 }
@@ -261,7 +340,10 @@ pub async fn revisions_grow_by_one<F: Fixture>(fixture: &F) {
         let link = h.row(&scope, &link).await;
         assert!(matches!(link.1, Some(Row::Link(_))), "{link:?}");
         let membership = h.row(&scope, &membership).await;
-        assert!(matches!(membership.1, Some(Row::Membership(_))), "{membership:?}");
+        assert!(
+            matches!(membership.1, Some(Row::Membership(_))),
+            "{membership:?}"
+        );
         let found = (link.0.get(), membership.0.get());
         assert_eq!(found, (of_link, of_membership), "after {:?}", order.command);
     }

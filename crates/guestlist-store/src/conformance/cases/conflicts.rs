@@ -37,7 +37,8 @@ async fn conflict<F: Fixture>(
 /// A host with a founder, a link for review, and one request.
 async fn host<F: Fixture>(h: &Harness<'_, F::Store>) -> (OrgId, Issued, Member) {
     let host = org("org_1");
-    h.register_with(&host, &name("one"), Some(user("ann")), Settings::default()).await;
+    h.register_with(&host, &name("one"), Some(user("ann")), Settings::default())
+        .await;
     let issued = h.new_link(&host, LinkDraft::review()).await;
     let bob = person("bob");
     h.done(&h.claim(issued.token, &bob)).await;
@@ -61,7 +62,13 @@ pub async fn the_second_approval_conflicts<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let (host, _, bob) = host::<F>(&h).await;
-    conflict(fixture, &h, &h.approve(&host, &bob), &h.approve(&host, &bob)).await;
+    conflict(
+        fixture,
+        &h,
+        &h.approve(&host, &bob),
+        &h.approve(&host, &bob),
+    )
+    .await;
     let found = h.membership(&host, &bob).await;
     assert_eq!(found.and_then(|found| found.status), Some(Status::Approved));
 }
@@ -79,7 +86,11 @@ pub async fn approval_and_rejection_conflict<F: Fixture>(fixture: &F) {
             conflict(fixture, &h, &reject, &approve).await;
         }
         let found = h.membership(&host, &bob).await;
-        let first = if approved { Status::Approved } else { Status::Rejected };
+        let first = if approved {
+            Status::Approved
+        } else {
+            Status::Rejected
+        };
         assert_eq!(found.and_then(|found| found.status), Some(first));
     }
 }
@@ -98,7 +109,11 @@ pub async fn approval_and_withdrawal_conflict<F: Fixture>(fixture: &F) {
             conflict(fixture, &h, &cancel, &approve).await;
         }
         let found = h.membership(&host, &bob).await;
-        let first = if approved { Status::Approved } else { Status::Cancelled };
+        let first = if approved {
+            Status::Approved
+        } else {
+            Status::Cancelled
+        };
         assert_eq!(found.and_then(|found| found.status), Some(first));
     }
 }
@@ -129,7 +144,9 @@ pub async fn the_second_claim_of_a_member_conflicts<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let (host, issued, _) = host::<F>(&h).await;
-    let other = h.new_link(&host, LinkDraft::auto().max_uses(limited(5))).await;
+    let other = h
+        .new_link(&host, LinkDraft::auto().max_uses(limited(5)))
+        .await;
     let (cid, dot) = (person("cid"), person("dot"));
     let claims = [h.claim(issued.token, &cid), h.claim(issued.token, &cid)];
     conflict(fixture, &h, &claims[0], &claims[1]).await;
@@ -222,7 +239,10 @@ pub async fn a_claim_of_a_member_blocked_meanwhile_conflicts<F: Fixture>(fixture
     };
     let claim = h.claim(issued.token, &mallory);
     conflict(fixture, &h, &Order::member(&host, command), &claim).await;
-    assert!(h.run(&claim).await.is_err(), "a blocked member gets in by no door");
+    assert!(
+        h.run(&claim).await.is_err(),
+        "a blocked member gets in by no door"
+    );
 }
 
 /// A link's creator who loses the role meanwhile gives nothing.
@@ -241,7 +261,11 @@ pub async fn a_claim_conflicts_with_a_change_of_the_links_creator<F: Fixture>(fi
     };
     let claim = h.claim(issued.token, &person("dot"));
     conflict(fixture, &h, &Order::member(&host, command), &claim).await;
-    assert_eq!(h.membership(&host, &person("dot")).await, None, "nobody stands for the link");
+    assert_eq!(
+        h.membership(&host, &person("dot")).await,
+        None,
+        "nobody stands for the link"
+    );
 }
 
 /// A person who acts and loses the role meanwhile does nothing.
@@ -360,7 +384,11 @@ pub async fn the_second_registration_conflicts<F: Fixture>(fixture: &F) {
     let first = h.register_order(&host, &name, Some(user("ann")), Settings::default());
     let second = h.register_order(&host, &name, Some(user("bob")), seats(3, true));
     conflict(fixture, &h, &first, &second).await;
-    assert_eq!(h.membership(&host, &person("bob")).await, None, "bob founded nothing");
+    assert_eq!(
+        h.membership(&host, &person("bob")).await,
+        None,
+        "bob founded nothing"
+    );
 }
 
 /// Two tokens of one selector; the row of the first is never written over.
@@ -428,7 +456,10 @@ pub async fn organizations_do_not_collide<F: Fixture>(fixture: &F) {
     let mut orders = Vec::new();
     for host in [&one, &two] {
         orders.push(h.add(host, &ann, Some("owner")));
-        orders.push(h.create_link(host, LinkDraft::auto().max_uses(limited(1))).0);
+        orders.push(
+            h.create_link(host, LinkDraft::auto().max_uses(limited(1)))
+                .0,
+        );
         let command = AccessCommand::CreateGroup {
             id: h.group_id(),
             name: must(GroupName::parse("Same"), "a group's name"),

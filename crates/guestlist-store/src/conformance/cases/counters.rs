@@ -38,7 +38,10 @@ pub(super) async fn uses<S: Store + ?Sized>(
     let facts = vec![Fact::Link(id()), Fact::Tally(id()), Fact::UseCount(id())];
     let snapshot = h.load(&Scope::of(host.clone(), facts)).await;
     let records = snapshot.records();
-    (records.link_tally(host, link), records.use_count(host, link))
+    (
+        records.link_tally(host, link),
+        records.use_count(host, link),
+    )
 }
 
 /// How often it is in the log that the last use of a link was taken.
@@ -50,7 +53,10 @@ pub(super) async fn exhausted<F: Fixture>(
     fixture.settle(h.store()).await;
     let events = h.events(&EventFilter::default(), 1000).await;
     let exhausted = Event::Link(LinkEvent::Exhausted { link });
-    events.iter().filter(|recorded| recorded.event == exhausted).count()
+    events
+        .iter()
+        .filter(|recorded| recorded.event == exhausted)
+        .count()
 }
 
 async fn link_revision<S: Store + ?Sized>(
@@ -69,7 +75,9 @@ pub async fn a_limit_is_never_passed<F: Fixture>(fixture: &F) {
         let store = fixture.store().await;
         let h = Harness::new(&store);
         let host = host(&h).await;
-        let issued = h.new_link(&host, LinkDraft::review().max_uses(limited(limit))).await;
+        let issued = h
+            .new_link(&host, LinkDraft::review().max_uses(limited(limit)))
+            .await;
         let claims: Vec<_> = (0..CLAIMERS)
             .map(|n| h.claim(issued.token, &person(&format!("user_{n}"))))
             .collect();
@@ -88,14 +96,24 @@ pub async fn a_limit_is_never_passed<F: Fixture>(fixture: &F) {
                 Err(error) => panic!("a claim was refused: {error:?}"),
             }
             let (tally, _) = uses(&h, &host, issued.link).await;
-            assert!(tally.is_some_and(|tally| tally <= limit), "{tally:?} of {limit} uses");
+            assert!(
+                tally.is_some_and(|tally| tally <= limit),
+                "{tally:?} of {limit} uses"
+            );
         }
         let expected = limit.min(CLAIMERS);
-        assert_eq!(won, expected, "of {CLAIMERS} claims on a link with {limit} uses");
+        assert_eq!(
+            won, expected,
+            "of {CLAIMERS} claims on a link with {limit} uses"
+        );
         let counted = uses(&h, &host, issued.link).await;
         assert_eq!(counted, (Some(expected), Some(expected)));
         let last = usize::from(limit <= CLAIMERS);
-        assert_eq!(exhausted(fixture, &h, issued.link).await, last, "of {limit} uses");
+        assert_eq!(
+            exhausted(fixture, &h, issued.link).await,
+            last,
+            "of {limit} uses"
+        );
         assert_consistent(fixture, &h).await;
     }
 }
@@ -105,7 +123,9 @@ pub async fn a_take_is_refused_at_its_bound<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let host = host(&h).await;
-    let issued = h.new_link(&host, LinkDraft::review().max_uses(limited(9))).await;
+    let issued = h
+        .new_link(&host, LinkDraft::review().max_uses(limited(9)))
+        .await;
     for count in 0..4 {
         let member = person(&format!("user_{count}"));
         let commit = h.prepared(&h.claim(issued.token, &member)).await;
@@ -117,7 +137,10 @@ pub async fn a_take_is_refused_at_its_bound<F: Fixture>(fixture: &F) {
                     *below = bound;
                 }
             }
-            assert_ne!(bounded.writes, commit.writes, "a limited link is counted along");
+            assert_ne!(
+                bounded.writes, commit.writes,
+                "a limited link is counted along"
+            );
             bounded
         };
         let refused = at(count);
@@ -151,7 +174,11 @@ pub async fn claims_do_not_collide<F: Fixture>(fixture: &F) {
         for commit in h.prepared_all(&claims).await {
             h.applies(&commit).await;
         }
-        assert_eq!(link_revision(&h, &host, issued.link).await, before, "a claim moves no link");
+        assert_eq!(
+            link_revision(&h, &host, issued.link).await,
+            before,
+            "a claim moves no link"
+        );
         assert_eq!(uses(&h, &host, issued.link).await.1, Some(CLAIMERS));
         assert_consistent(fixture, &h).await;
     }
@@ -162,7 +189,9 @@ pub async fn released_uses_can_be_taken_again<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let host = host(&h).await;
-    let issued = h.new_link(&host, LinkDraft::review().max_uses(limited(4))).await;
+    let issued = h
+        .new_link(&host, LinkDraft::review().max_uses(limited(4)))
+        .await;
     let members: Vec<_> = (0..4).map(|n| person(&format!("user_{n}"))).collect();
     for member in &members {
         h.done(&h.claim(issued.token, member)).await;
@@ -188,10 +217,14 @@ pub async fn released_uses_can_be_taken_again<F: Fixture>(fixture: &F) {
         host: host.clone(),
         link: issued.link,
     };
-    let counted = h.list(&query, 1000).await.into_iter().filter(|(_, row)| match row {
-        guestlist_membership::Row::LinkUse(held) => held.state != UseState::Released,
-        _ => false,
-    });
+    let counted = h
+        .list(&query, 1000)
+        .await
+        .into_iter()
+        .filter(|(_, row)| match row {
+            guestlist_membership::Row::LinkUse(held) => held.state != UseState::Released,
+            _ => false,
+        });
     assert_eq!(counted.count(), 3);
     assert_consistent(fixture, &h).await;
 }
@@ -263,7 +296,8 @@ pub async fn seats_are_never_overbooked<F: Fixture>(fixture: &F) {
         let store = fixture.store().await;
         let h = Harness::new(&store);
         let host = host(&h).await;
-        h.done(&Order::settings(&host, seats(limit, count_pending))).await;
+        h.done(&Order::settings(&host, seats(limit, count_pending)))
+            .await;
         let draft = if count_pending {
             LinkDraft::review()
         } else {
@@ -284,7 +318,11 @@ pub async fn seats_are_never_overbooked<F: Fixture>(fixture: &F) {
                 Committed::AlreadyApplied(receipt) => panic!("applied before: {receipt:?}"),
             }
         }
-        assert_eq!(won, limit.min(CLAIMERS), "of {CLAIMERS} claims on {limit} seats");
+        assert_eq!(
+            won,
+            limit.min(CLAIMERS),
+            "of {CLAIMERS} claims on {limit} seats"
+        );
         let facts = vec![Fact::Organization, Fact::Seats];
         let snapshot = h.load(&Scope::of(host.clone(), facts)).await;
         assert_eq!(snapshot.records().seat_tally(&host), Some(won));
@@ -301,7 +339,9 @@ pub async fn counting_ends_and_begins_again<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let host = host(&h).await;
-    let issued = h.new_link(&host, LinkDraft::auto().max_uses(limited(2))).await;
+    let issued = h
+        .new_link(&host, LinkDraft::auto().max_uses(limited(2)))
+        .await;
     let link = issued.link;
     let edit = |uses| {
         let draft = Box::new(LinkDraft::default().max_uses(uses));

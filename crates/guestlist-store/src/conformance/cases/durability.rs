@@ -2,8 +2,8 @@
 
 use guestlist_membership::link::LinkDraft;
 
-use crate::commit::{Commit, Committed};
-use crate::conformance::harness::{name, org, person};
+use crate::commit::{Commit, Committed, Receipt};
+use crate::conformance::harness::{must, name, org, person};
 use crate::conformance::observe::{assert_folds, assert_items, observe};
 use crate::conformance::world::{build, limited};
 use crate::conformance::{Fixture, Harness};
@@ -18,7 +18,7 @@ pub async fn opening_again_keeps_everything<F: Fixture>(fixture: &F) {
     let h = Harness::new(&store);
     let world = build(&h).await;
     let before = observe(fixture, &h).await;
-    let (now, applied) = (h.now(), h.applied());
+    let (now, drawn, applied) = (h.now(), h.drawn(), h.applied());
     let everything = EventFilter::default();
     let (all, end) = h.events_after(&everything, None, 1000).await;
     let links = Query::Links {
@@ -27,21 +27,23 @@ pub async fn opening_again_keeps_everything<F: Fixture>(fixture: &F) {
         creator: None,
     };
     let whole = h.list(&links, 1000).await;
-    let two = crate::conformance::harness::must(Page::first(2), "a page's size");
+    let two = must(Page::first(2), "a page's size");
     let listed = store.list(&links, &two, now).await;
-    let listed = crate::conformance::harness::must(listed, "listing");
+    let listed = must(listed, "listing");
     let is_durable = store.capabilities().durable;
     let Some(store) = fixture.reopen(store).await else {
-        assert!(!is_durable, "a store says that it is durable, and can't be opened again");
+        assert!(
+            !is_durable,
+            "a store says that it is durable, and can't be opened again"
+        );
         return;
     };
-    let h = Harness::new(&store);
-    h.set_now(now);
+    let h = Harness::resume(&store, now, drawn);
     let after = observe(fixture, &h).await;
     before.assert_same(&after, "opened again");
     for commit in &applied {
         let other = Commit {
-            receipt: crate::commit::Receipt {
+            receipt: Receipt {
                 reply: "something else".to_owned(),
                 ..commit.receipt.clone()
             },
@@ -55,16 +57,29 @@ pub async fn opening_again_keeps_everything<F: Fixture>(fixture: &F) {
     // Cursors of before lead on.
     let rest = two.after(listed.next.unwrap_or_else(|| panic!("more than two links")));
     let rest = store.list(&links, &rest, now).await;
-    let rest = crate::conformance::harness::must(rest, "listing");
+    let rest = must(rest, "listing");
     let again: Vec<_> = listed.rows.into_iter().chain(rest.rows).collect();
-    assert_items(&whole[..again.len()], &again, "links, the store opened again in between");
+    assert_items(
+        &whole[..again.len()],
+        &again,
+        "links, the store opened again in between",
+    );
     h.register(&org("org_new"), &name("new")).await;
     fixture.settle(&store).await;
     let (new, _) = h.events_after(&everything, end, 1000).await;
-    assert_eq!(new.len(), 2, "what came after the store was opened again: {new:?}");
+    assert_eq!(
+        new.len(),
+        2,
+        "what came after the store was opened again: {new:?}"
+    );
     let last = all.last().map(|recorded| recorded.sequence);
-    assert!(new.iter().all(|recorded| Some(recorded.sequence) > last), "behind the rest");
-    let issued = h.new_link(&org("org_new"), LinkDraft::auto().max_uses(limited(1))).await;
+    assert!(
+        new.iter().all(|recorded| Some(recorded.sequence) > last),
+        "behind the rest"
+    );
+    let issued = h
+        .new_link(&org("org_new"), LinkDraft::auto().max_uses(limited(1)))
+        .await;
     h.done(&h.claim(issued.token, &person("ann"))).await;
     assert_folds(fixture, &h).await;
 }
@@ -74,7 +89,11 @@ pub async fn stores_are_apart<F: Fixture>(fixture: &F) {
     let (one, two) = (fixture.store().await, fixture.store().await);
     let (h, other) = (Harness::new(&one), Harness::new(&two));
     h.register(&org("org_1"), &name("one")).await;
-    assert_eq!(other.events(&EventFilter::default(), 10).await, [], "a fresh store is empty");
+    assert_eq!(
+        other.events(&EventFilter::default(), 10).await,
+        [],
+        "a fresh store is empty"
+    );
     other.register(&org("org_1"), &name("one")).await;
     assert_folds(fixture, &other).await;
 }

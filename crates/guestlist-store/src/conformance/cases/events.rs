@@ -73,7 +73,10 @@ pub async fn an_empty_log_is_no_error<F: Fixture>(fixture: &F) {
     let nobody = EventFilter::of(org("nobody"));
     let (events, end) = h.events_after(&nobody, None, 10).await;
     assert_eq!(events, []);
-    assert!(end.is_some(), "the log is not empty, so there is a place to go on from");
+    assert!(
+        end.is_some(),
+        "the log is not empty, so there is a place to go on from"
+    );
 }
 
 /// Reading on behind the last cursor gives what came since, and nothing else.
@@ -120,7 +123,8 @@ pub async fn filters_choose_events<F: Fixture>(fixture: &F) {
     // Some by a person in its own right, about a link.
     let by = Actor::user(user("ann")).in_organization(world.acme.clone());
     let link = world.open.link;
-    h.done(&Order::link(&world.acme, LinkCommand::Disable { link }).by(by)).await;
+    h.done(&Order::link(&world.acme, LinkCommand::Disable { link }).by(by))
+        .await;
     fixture.settle(&store).await;
     let all = h.events(&EventFilter::default(), 1000).await;
     let middle = all[all.len() / 2].stamp.at;
@@ -135,7 +139,13 @@ pub async fn filters_choose_events<F: Fixture>(fixture: &F) {
         let by = Some(user(id));
         parts.push(EventFilter { by, ..none() });
     }
-    for event in ["membership-requested", "link-created", "MEMBERSHIP-REQUESTED", "%", ""] {
+    for event in [
+        "membership-requested",
+        "link-created",
+        "MEMBERSHIP-REQUESTED",
+        "%",
+        "",
+    ] {
         let name = Some(event.to_owned());
         parts.push(EventFilter { name, ..none() });
     }
@@ -155,7 +165,11 @@ pub async fn filters_choose_events<F: Fixture>(fixture: &F) {
         (Some(Timestamp::MIN), Some(Timestamp::MAX)),
         (Some(Timestamp::MAX), None),
     ] {
-        parts.push(EventFilter { from, until, ..none() });
+        parts.push(EventFilter {
+            from,
+            until,
+            ..none()
+        });
     }
     let mut some = 0;
     for first in &parts {
@@ -169,8 +183,11 @@ pub async fn filters_choose_events<F: Fixture>(fixture: &F) {
                 from: first.from.or(second.from),
                 until: first.until.or(second.until),
             };
-            let expected: Vec<Recorded> =
-                all.iter().filter(|recorded| filter.matches(recorded)).cloned().collect();
+            let expected: Vec<Recorded> = all
+                .iter()
+                .filter(|recorded| filter.matches(recorded))
+                .cloned()
+                .collect();
             some += usize::from(!expected.is_empty());
             let found = h.events(&filter, 1000).await;
             assert_items(&expected, &found, &format!("{filter:?}"));
@@ -181,7 +198,9 @@ pub async fn filters_choose_events<F: Fixture>(fixture: &F) {
         }
     }
     assert!(some > parts.len(), "filters that match something are tried");
-    let people = all.iter().filter(|recorded| matches!(recorded.stamp.by, By::User { .. }));
+    let people = all
+        .iter()
+        .filter(|recorded| matches!(recorded.stamp.by, By::User { .. }));
     assert!(people.count() > 1, "events by people are tried");
 }
 
@@ -190,7 +209,8 @@ pub async fn a_cursor_belongs_to_its_events<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let (one, two) = (org("org_1"), org("org_2"));
-    h.register_with(&one, &name("one"), Some(user("ann")), Settings::default()).await;
+    h.register_with(&one, &name("one"), Some(user("ann")), Settings::default())
+        .await;
     h.register(&two, &name("two")).await;
     for _ in 0..3 {
         h.new_link(&one, LinkDraft::review()).await;
@@ -206,7 +226,9 @@ pub async fn a_cursor_belongs_to_its_events<F: Fixture>(fixture: &F) {
     };
     let first = must(Page::first(1), "a page's size");
     let listed = must(store.list(&links, &first, h.now()).await, "listing");
-    let of_list = listed.next.unwrap_or_else(|| panic!("there are more links"));
+    let of_list = listed
+        .next
+        .unwrap_or_else(|| panic!("there are more links"));
     let other_filter = EventFilter {
         name: Some("link-created".to_owned()),
         ..filter.clone()
@@ -228,5 +250,8 @@ pub async fn a_cursor_belongs_to_its_events<F: Fixture>(fixture: &F) {
             "a cursor of another list was taken for {filter:?}: {refused:?}"
         );
     }
-    assert!(store.events(&filter, Some(&cursor), 10).await.is_ok(), "its own is taken");
+    assert!(
+        store.events(&filter, Some(&cursor), 10).await.is_ok(),
+        "its own is taken"
+    );
 }

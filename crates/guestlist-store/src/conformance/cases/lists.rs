@@ -116,7 +116,9 @@ fn members_of(rows: Vec<(RowKey, Row)>) -> Vec<Member> {
         RowKey::Membership(_, member) => Some(member),
         _ => None,
     };
-    rows.into_iter().filter_map(|(key, _)| member(key)).collect()
+    rows.into_iter()
+        .filter_map(|(key, _)| member(key))
+        .collect()
 }
 
 async fn page<S: Store + ?Sized>(
@@ -161,7 +163,9 @@ pub async fn lists_are_stable_while_rows_come_and_go<F: Fixture>(fixture: &F) {
     for query in [&members, &pending, &uses] {
         let listed = page(&h, query, 2, None).await;
         assert_eq!(listed.rows.len(), 2, "{query:?}");
-        let next = listed.next.unwrap_or_else(|| panic!("{query:?}: three more"));
+        let next = listed
+            .next
+            .unwrap_or_else(|| panic!("{query:?}: three more"));
         first.push((query, next));
     }
     h.advance(Duration::from_millis(1));
@@ -230,7 +234,9 @@ pub async fn a_cursor_belongs_to_its_list<F: Fixture>(fixture: &F) {
     let mut cursors: Vec<(Query, Cursor)> = Vec::new();
     for query in &queries {
         let kind = core::mem::discriminant(query);
-        let known = cursors.iter().filter(|(of, _)| core::mem::discriminant(of) == kind);
+        let known = cursors
+            .iter()
+            .filter(|(of, _)| core::mem::discriminant(of) == kind);
         if known.count() < 2
             && let Some(next) = page(&h, query, 1, None).await.next
         {
@@ -239,7 +245,11 @@ pub async fn a_cursor_belongs_to_its_list<F: Fixture>(fixture: &F) {
     }
     assert!(cursors.len() > 8, "cursors of most lists are tried");
     for (of, cursor) in &cursors {
-        for query in cursors.iter().map(|(query, _)| query).filter(|query| *query != of) {
+        for query in cursors
+            .iter()
+            .map(|(query, _)| query)
+            .filter(|query| *query != of)
+        {
             let wanted = must(Page::first(10), "a page's size").after(cursor.clone());
             let refused = store.list(query, &wanted, h.now()).await;
             assert!(
@@ -248,7 +258,10 @@ pub async fn a_cursor_belongs_to_its_list<F: Fixture>(fixture: &F) {
             );
         }
         let own = must(Page::first(10), "a page's size").after(cursor.clone());
-        assert!(store.list(of, &own, h.now()).await.is_ok(), "its own is taken: {of:?}");
+        assert!(
+            store.list(of, &own, h.now()).await.is_ok(),
+            "its own is taken: {of:?}"
+        );
     }
 }
 
@@ -340,7 +353,11 @@ pub async fn text_is_searched_literally<F: Fixture>(fixture: &F) {
         let found = h.list(&query, 1000).await;
         assert_items(&wanted, &found, &format!("members with the text {text:?}"));
         let found = h.list(&query, 1).await;
-        assert_items(&wanted, &found, &format!("members with the text {text:?}, one by one"));
+        assert_items(
+            &wanted,
+            &found,
+            &format!("members with the text {text:?}, one by one"),
+        );
     }
 }
 
@@ -357,9 +374,13 @@ pub async fn what_has_run_out_is_listed_as_such<F: Fixture>(fixture: &F) {
     };
     h.register_with(&host, &name("one"), None, settings).await;
     h.register(&other, &name("two")).await;
-    let review = h.new_link(&host, LinkDraft::review().max_uses(limited(5))).await;
+    let review = h
+        .new_link(&host, LinkDraft::review().max_uses(limited(5)))
+        .await;
     let lasting = guestlist_membership::link::Lasting::For(TTL);
-    let auto = h.new_link(&other, LinkDraft::auto().membership_ttl(lasting)).await;
+    let auto = h
+        .new_link(&other, LinkDraft::auto().membership_ttl(lasting))
+        .await;
     let (ann, bob) = (person("ann"), person("bob"));
     let pending = || Query::Pending {
         host: host.clone(),
@@ -396,10 +417,19 @@ pub async fn what_has_run_out_is_listed_as_such<F: Fixture>(fixture: &F) {
         (0, [0, 2, 3, 2, 1]),
     ] {
         h.set_now(start + (TTL - Duration::from_micros(before_end)));
-        assert_eq!(counts(&h).await, wanted, "{before_end} microseconds before the last end");
+        assert_eq!(
+            counts(&h).await,
+            wanted,
+            "{before_end} microseconds before the last end"
+        );
         assert_consistent(fixture, &h).await;
     }
-    let longest_first: Vec<_> = h.list(&of_all, 2).await.into_iter().map(|(key, _)| key).collect();
+    let longest_first: Vec<_> = h
+        .list(&of_all, 2)
+        .await
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
     let wanted = [
         RowKey::Membership(other.clone(), ann.clone()),
         RowKey::Membership(host.clone(), ann.clone()),
@@ -408,7 +438,8 @@ pub async fn what_has_run_out_is_listed_as_such<F: Fixture>(fixture: &F) {
     assert_eq!(longest_first, wanted, "longest first");
     for (host, member) in [(&host, &ann), (&other, &ann)] {
         let member = member.clone();
-        h.done(&Order::member(host, MemberCommand::Expire { member })).await;
+        h.done(&Order::member(host, MemberCommand::Expire { member }))
+            .await;
     }
     assert_eq!(counts(&h).await, [0, 1, 1, 2, 1], "two endings are written");
     h.done(&h.claim(review.token, &bob)).await;
@@ -455,8 +486,10 @@ pub async fn deleted_links_are_not_listed<F: Fixture>(fixture: &F) {
     let resting = h.new_link(&host, LinkDraft::review()).await;
     h.done(&h.claim(gone.token, &person("ann"))).await;
     let (link, rests) = (gone.link, resting.link);
-    h.done(&Order::link(&host, LinkCommand::Delete { link })).await;
-    h.done(&Order::link(&host, LinkCommand::Disable { link: rests })).await;
+    h.done(&Order::link(&host, LinkCommand::Delete { link }))
+        .await;
+    h.done(&Order::link(&host, LinkCommand::Disable { link: rests }))
+        .await;
     let links = |status| Query::Links {
         host: host.clone(),
         status,
@@ -469,7 +502,10 @@ pub async fn deleted_links_are_not_listed<F: Fixture>(fixture: &F) {
     let key = |link| RowKey::Link(host.clone(), link);
     assert_eq!(listed(None).await, [key(kept.link), key(resting.link)]);
     assert_eq!(listed(Some(LinkStatus::Active)).await, [key(kept.link)]);
-    assert_eq!(listed(Some(LinkStatus::Disabled)).await, [key(resting.link)]);
+    assert_eq!(
+        listed(Some(LinkStatus::Disabled)).await,
+        [key(resting.link)]
+    );
     let uses = Query::Uses {
         host: host.clone(),
         link,

@@ -62,12 +62,23 @@ pub async fn absent_rows_read_as_absent<F: Fixture>(fixture: &F) {
     for (key, revision) in snapshot.revisions() {
         assert_eq!(revision, Revision::ABSENT, "{key:?} is in an empty store");
         let row = snapshot.records().get(key);
-        assert_eq!(row.is_some(), key.is_counted(), "{key:?} is {row:?} in an empty store");
+        assert_eq!(
+            row.is_some(),
+            key.is_counted(),
+            "{key:?} is {row:?} in an empty store"
+        );
     }
     let counted = snapshot.records();
     assert_eq!(counted.use_count(&host, link), Some(0));
-    assert_eq!(counted.seat_count(&host), Some(guestlist_membership::SeatCount::default()));
-    assert_eq!(*h.book(&host).await, AccessBook::new(), "no access rules, at revision 0");
+    assert_eq!(
+        counted.seat_count(&host),
+        Some(guestlist_membership::SeatCount::default())
+    );
+    assert_eq!(
+        *h.book(&host).await,
+        AccessBook::new(),
+        "no access rules, at revision 0"
+    );
 }
 
 /// A token or a name that nobody has finds no organization, and that is no error.
@@ -93,11 +104,29 @@ pub async fn an_unknown_token_or_name_finds_nothing<F: Fixture>(fixture: &F) {
             known_books: &known_books,
         };
         let snapshot = must(store.load(&load).await, "loading by an unknown root");
-        assert_eq!(snapshot.records().host(), None, "the host of {:?}", scope.root);
-        assert_eq!(snapshot.records().iter().count(), 0, "rows by {:?}", scope.root);
-        assert_eq!(snapshot.books().count(), 0, "access rules by {:?}", scope.root);
+        assert_eq!(
+            snapshot.records().host(),
+            None,
+            "the host of {:?}",
+            scope.root
+        );
+        assert_eq!(
+            snapshot.records().iter().count(),
+            0,
+            "rows by {:?}",
+            scope.root
+        );
+        assert_eq!(
+            snapshot.books().count(),
+            0,
+            "access rules by {:?}",
+            scope.root
+        );
         assert_eq!(snapshot.receipt(), None);
-        assert!(scope.missing(&snapshot).is_empty(), "the root was looked for");
+        assert!(
+            scope.missing(&snapshot).is_empty(),
+            "the root was looked for"
+        );
     }
 }
 
@@ -107,12 +136,15 @@ pub async fn rows_are_found_through_others<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let (host, ann) = (org("org_1"), user("ann"));
-    h.register_with(&host, &name("one"), Some(ann.clone()), Default::default()).await;
+    h.register_with(&host, &name("one"), Some(ann.clone()), Default::default())
+        .await;
     let (order, issued) = h.create_link(&host, LinkDraft::review());
-    h.done(&order.by(Actor::user(ann.clone()).in_organization(host.clone()))).await;
+    h.done(&order.by(Actor::user(ann.clone()).in_organization(host.clone())))
+        .await;
     let bob = person("bob");
     h.done(&h.claim(issued.token, &bob)).await;
-    h.done(&h.refresh(&host, issued.link, Duration::from_secs(60))).await;
+    h.done(&h.refresh(&host, issued.link, Duration::from_secs(60)))
+        .await;
     for root in [
         Root::Organization(host.clone()),
         Root::Name(name("one")),
@@ -142,14 +174,23 @@ pub async fn rows_are_found_through_others<F: Fixture>(fixture: &F) {
         assert!(records.organization(&host).is_some(), "{what}");
         assert!(records.membership(&host, &bob).is_some(), "{what}");
         let creator = Member::User(ann.clone());
-        assert!(records.membership(&host, &creator).is_some(), "{what}: the creator");
-        assert!(records.link_use(&host, issued.link, &bob).is_some(), "{what}");
+        assert!(
+            records.membership(&host, &creator).is_some(),
+            "{what}: the creator"
+        );
+        assert!(
+            records.link_use(&host, issued.link, &bob).is_some(),
+            "{what}"
+        );
         let found = records.link(&host, issued.link);
         let found = found.unwrap_or_else(|| panic!("{what}: no link"));
         assert_eq!(found.overlapping, [issued.token], "{what}");
         for selector in found.token.iter().chain(&found.overlapping) {
             let token = records.token(*selector);
-            assert!(token.is_some_and(|token| token.tag.is_some()), "{what}: {token:?}");
+            assert!(
+                token.is_some_and(|token| token.tag.is_some()),
+                "{what}: {token:?}"
+            );
         }
     }
 }
@@ -198,20 +239,34 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
         }
     };
     let first = h.book(&host).await;
-    assert_eq!(load_with(first.revision()).await, None, "known ones are not read again");
+    assert_eq!(
+        load_with(first.revision()).await,
+        None,
+        "known ones are not read again"
+    );
     let group = h.new_group(&host, "Another", false).await;
     let second = load_with(first.revision()).await;
     let second = second.unwrap_or_else(|| panic!("changed access rules are read again"));
-    assert_eq!(second.revision(), first.revision() + 1, "the revision moves with each change");
+    assert_eq!(
+        second.revision(),
+        first.revision() + 1,
+        "the revision moves with each change"
+    );
     assert!(second.group(group).is_some());
-    assert_eq!(load_with(second.revision() + 1).await, Some(second), "not those of another time");
+    assert_eq!(
+        load_with(second.revision() + 1).await,
+        Some(second),
+        "not those of another time"
+    );
     for command in [
         AccessCommand::SetSharing(Sharing::OwnersOnly),
         AccessCommand::NestGroup {
             outer: group,
             inner: world.design,
         },
-        AccessCommand::DeleteGroup { group: world.design },
+        AccessCommand::DeleteGroup {
+            group: world.design,
+        },
     ] {
         let before = h.book(&host).await.revision();
         h.done(&Order::access(&host, command)).await;
@@ -226,7 +281,10 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
     }
     let book = h.book(&host).await;
     folded.set_revision(book.revision());
-    assert_eq!(*book, folded, "the access rules (left) are their events folded (right)");
+    assert_eq!(
+        *book, folded,
+        "the access rules (left) are their events folded (right)"
+    );
     assert_consistent(fixture, &h).await;
 }
 

@@ -33,7 +33,10 @@ fn at_once<F: Fixture>(fixture: &F, jobs: Vec<CaseFuture<'_>>) {
             .into_iter()
             .map(|job| scope.spawn(|| fixture.block_on(job)))
             .collect();
-        let ended: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        let ended: Vec<_> = threads
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
         for panic in ended.into_iter().filter_map(Result::err) {
             resume_unwind(panic);
         }
@@ -46,7 +49,8 @@ fn job<'a>(job: impl Future<Output = ()> + Send + 'a) -> CaseFuture<'a> {
 
 async fn host<S: Store + ?Sized>(h: &Harness<'_, S>) -> OrgId {
     let host = org("org_1");
-    h.register_with(&host, &name("one"), Some(user("ann")), Settings::default()).await;
+    h.register_with(&host, &name("one"), Some(user("ann")), Settings::default())
+        .await;
     host
 }
 
@@ -101,7 +105,11 @@ pub async fn claims_race_for_the_uses_of_a_link<F: Fixture>(fixture: &F) {
             let counted = Some(expected as u64);
             assert_eq!(uses(&h, &host, issued.link).await, (counted, counted));
             let last = usize::from(limit <= CLAIMERS);
-            assert_eq!(exhausted(fixture, &h, issued.link).await, last, "the last of {limit}");
+            assert_eq!(
+                exhausted(fixture, &h, issued.link).await,
+                last,
+                "the last of {limit}"
+            );
             assert_folds(fixture, &h).await;
         }
     }
@@ -114,7 +122,8 @@ pub async fn claims_race_for_seats<F: Fixture>(fixture: &F) {
         let h = Harness::new(&store);
         let host = host(&h).await;
         // The founder has one.
-        h.done(&Order::settings(&host, seats(limit as u64 + 1, false))).await;
+        h.done(&Order::settings(&host, seats(limit as u64 + 1, false)))
+            .await;
         let issued = h.new_link(&host, LinkDraft::auto()).await;
         let claims: Vec<_> = (0..CLAIMERS)
             .map(|n| h.claim(issued.token, &person(&format!("user_{n}"))))
@@ -182,7 +191,9 @@ pub async fn one_ending_of_a_request_wins<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let host = host(&h).await;
-    let issued = h.new_link(&host, LinkDraft::review().max_uses(limited(50))).await;
+    let issued = h
+        .new_link(&host, LinkDraft::review().max_uses(limited(50)))
+        .await;
     for round in 0..6 {
         let member = person(&format!("user_{round}"));
         h.done(&h.claim(issued.token, &member)).await;
@@ -217,7 +228,10 @@ pub async fn the_last_owner_stays<F: Fixture>(fixture: &F) {
     for owner in &owners[1..] {
         h.done(&h.add(&host, owner, Some("owner"))).await;
     }
-    let leaves: Vec<_> = owners.iter().map(|owner| Order::leave(&host, owner)).collect();
+    let leaves: Vec<_> = owners
+        .iter()
+        .map(|owner| Order::leave(&host, owner))
+        .collect();
     let left = all_compete(fixture, &h, &leaves).await;
     assert_eq!(left, owners.len() - 1, "owners that left");
     let mut approved = 0;
@@ -238,7 +252,9 @@ pub async fn one_of_many_gets_a_name<F: Fixture>(fixture: &F) {
         .map(|n| Order::reserve_name(&org(&format!("org_{n}")), &wanted))
         .collect();
     assert_eq!(all_compete(fixture, &h, &orders).await, 1, "one name");
-    let commit = h.prepared(&Order::reserve_name(&org("org_x"), &name("other"))).await;
+    let commit = h
+        .prepared(&Order::reserve_name(&org("org_x"), &name("other")))
+        .await;
     let outcomes = Mutex::new(Vec::new());
     let jobs = (0..CLAIMERS / 2).map(|_| {
         job(async {
@@ -248,12 +264,21 @@ pub async fn one_of_many_gets_a_name<F: Fixture>(fixture: &F) {
         })
     });
     at_once(fixture, jobs.collect());
-    let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let applied = outcomes.iter().filter(|outcome| **outcome == Committed::Applied).count();
+    let outcomes = outcomes
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    let applied = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Committed::Applied)
+        .count();
     assert_eq!(applied, 1, "one commit, sent many times: {outcomes:?}");
     let again = Committed::AlreadyApplied(commit.receipt);
     let others = outcomes.iter().filter(|outcome| **outcome == again).count();
-    assert_eq!(others, outcomes.len() - 1, "one commit, sent many times: {outcomes:?}");
+    assert_eq!(
+        others,
+        outcomes.len() - 1,
+        "one commit, sent many times: {outcomes:?}"
+    );
     assert_folds(fixture, &h).await;
 }
 
@@ -273,7 +298,9 @@ pub async fn the_log_is_read_while_it_grows<F: Fixture>(fixture: &F) {
                 let _done = Done(running);
                 let host = org(&format!("org_{writer}"));
                 h.register(&host, &name(&format!("name-{writer}"))).await;
-                let issued = h.new_link(&host, LinkDraft::auto().max_uses(limited(5))).await;
+                let issued = h
+                    .new_link(&host, LinkDraft::auto().max_uses(limited(5)))
+                    .await;
                 for number in 0..EACH {
                     let member = person(&format!("user_{number}"));
                     let _ = h.run(&h.claim(issued.token, &member)).await;
@@ -298,12 +325,18 @@ pub async fn the_log_is_read_while_it_grows<F: Fixture>(fixture: &F) {
                 }
                 thread::yield_now();
             }
-            read.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+            read.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(seen);
         }));
     }
     at_once(fixture, jobs);
     let all = h.events(&everything, 1000).await;
-    assert!(all.len() >= WRITERS * 8, "there was something to read: {}", all.len());
+    assert!(
+        all.len() >= WRITERS * 8,
+        "there was something to read: {}",
+        all.len()
+    );
     for seen in read.into_inner().unwrap_or_else(PoisonError::into_inner) {
         crate::conformance::observe::assert_items(&all, &seen, "the log, read while it grew");
     }
@@ -327,7 +360,9 @@ pub async fn loads_are_of_one_instant<F: Fixture>(fixture: &F) {
     let h = Harness::new(&store);
     let host = host(&h).await;
     let limit = CHANGES as u64 * 2;
-    let issued = h.new_link(&host, LinkDraft::review().max_uses(limited(limit))).await;
+    let issued = h
+        .new_link(&host, LinkDraft::review().max_uses(limited(limit)))
+        .await;
     let link = issued.link;
     let first = h.book(&host).await;
     let stop = AtomicBool::new(false);
@@ -351,16 +386,27 @@ pub async fn loads_are_of_one_instant<F: Fixture>(fixture: &F) {
                 let found = found.unwrap_or_else(|| panic!("the link is gone"));
                 let token = found.token.and_then(|token| records.token(token));
                 let token = token.unwrap_or_else(|| panic!("a link without its token"));
-                assert_eq!(token.generation, found.generation, "a link with another's token");
-                assert_eq!(token.valid_until, None, "a link with a token that has ended");
-                let (tally, count) =
-                    (records.link_tally(&host, link), records.use_count(&host, link));
+                assert_eq!(
+                    token.generation, found.generation,
+                    "a link with another's token"
+                );
+                assert_eq!(
+                    token.valid_until, None,
+                    "a link with a token that has ended"
+                );
+                let (tally, count) = (
+                    records.link_tally(&host, link),
+                    records.use_count(&host, link),
+                );
                 assert_eq!(tally, count, "a tally of another time than its uses");
                 for (_, book) in snapshot.books() {
                     let book = book.unwrap_or_else(|| panic!("no access rules"));
                     let made = (book.revision() - first.revision()) as usize;
                     let groups = book.groups().count() - first.groups().count();
-                    assert_eq!(groups, made, "access rules of another time than their revision");
+                    assert_eq!(
+                        groups, made,
+                        "access rules of another time than their revision"
+                    );
                 }
             }
         })
@@ -388,7 +434,9 @@ pub async fn loads_are_of_one_instant<F: Fixture>(fixture: &F) {
                         let token = found.and_then(|found| found.token);
                         let token = token.unwrap_or_else(|| panic!("a link without a token"));
                         // It may have ended meanwhile.
-                        let _ = h.run(&h.claim(token, &person(&format!("user_{number}")))).await;
+                        let _ = h
+                            .run(&h.claim(token, &person(&format!("user_{number}"))))
+                            .await;
                     }
                 }
             }

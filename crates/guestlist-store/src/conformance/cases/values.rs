@@ -23,10 +23,13 @@ async fn lives<F: Fixture>(fixture: &F, hosts: &[OrgId], members: &[Member]) {
     for (number, host) in hosts.iter().enumerate() {
         let founder = user(&format!("founder_{number}"));
         let name = name(&format!("host-{number}"));
-        h.register_with(host, &name, Some(founder), Settings::default()).await;
+        h.register_with(host, &name, Some(founder), Settings::default())
+            .await;
     }
     for host in hosts {
-        let issued = h.new_link(host, LinkDraft::auto().max_uses(limited(100))).await;
+        let issued = h
+            .new_link(host, LinkDraft::auto().max_uses(limited(100)))
+            .await;
         let review = h.new_link(host, LinkDraft::review()).await;
         let group = h.new_group(host, "Group", false).await;
         for (number, member) in members.iter().enumerate() {
@@ -38,7 +41,11 @@ async fn lives<F: Fixture>(fixture: &F, hosts: &[OrgId], members: &[Member]) {
             {
                 continue;
             }
-            let token = if number % 2 == 0 { issued.token } else { review.token };
+            let token = if number % 2 == 0 {
+                issued.token
+            } else {
+                review.token
+            };
             h.done(&h.claim(token, member)).await;
             if number % 2 == 0 {
                 let member = member.clone();
@@ -47,7 +54,8 @@ async fn lives<F: Fixture>(fixture: &F, hosts: &[OrgId], members: &[Member]) {
                     member: member.clone(),
                 };
                 h.done(&Order::access(host, add)).await;
-                h.done(&grant(&h, host, Grantee::Member(member), "a/")).await;
+                h.done(&grant(&h, host, Grantee::Member(member), "a/"))
+                    .await;
             }
         }
     }
@@ -78,7 +86,10 @@ async fn lives<F: Fixture>(fixture: &F, hosts: &[OrgId], members: &[Member]) {
     for host in hosts {
         let filter = EventFilter::of(host.clone());
         let found = h.events(&filter, 1000).await;
-        assert!(found.iter().all(|recorded| recorded.organization == *host), "{filter:?}");
+        assert!(
+            found.iter().all(|recorded| recorded.organization == *host),
+            "{filter:?}"
+        );
         assert!(found.len() > members.len(), "{filter:?}");
     }
     for member in members {
@@ -87,7 +98,11 @@ async fn lives<F: Fixture>(fixture: &F, hosts: &[OrgId], members: &[Member]) {
             ..EventFilter::default()
         };
         let found = h.events(&filter, 1000).await;
-        assert!(found.iter().all(|recorded| recorded.event.member() == Some(member)));
+        assert!(
+            found
+                .iter()
+                .all(|recorded| recorded.event.member() == Some(member))
+        );
     }
 }
 
@@ -99,14 +114,19 @@ pub async fn ids_may_have_every_printable_character<F: Fixture>(fixture: &F) {
     let long = "~".repeat(64);
     let hosts = [first, second, &backwards, &long].map(org);
     let users = [first, second, &backwards, &long, "!", "~"].map(person);
-    let members: Vec<_> = users.into_iter().chain(hosts.clone().map(Member::Org)).collect();
+    let members: Vec<_> = users
+        .into_iter()
+        .chain(hosts.clone().map(Member::Org))
+        .collect();
     lives(fixture, &hosts, &members).await;
 }
 
 /// Ids are the same only if every byte is: case, prefixes and repeated characters tell them apart,
 /// and a user is not the organization of the same id.
 pub async fn ids_are_told_apart_by_every_byte<F: Fixture>(fixture: &F) {
-    let ids = ["a", "A", "aa", "aA", "a!", "a0", "a~", "0", "00", "-1", "1e0", "1", "null", "NULL"];
+    let ids = [
+        "a", "A", "aa", "aA", "a!", "a0", "a~", "0", "00", "-1", "1e0", "1", "null", "NULL",
+    ];
     let hosts = ids.map(org);
     let members: Vec<_> = ids
         .into_iter()
@@ -144,7 +164,10 @@ pub async fn what_looks_like_sql_is_only_text<F: Fixture>(fixture: &F) {
         .question(text)
         .question("")
         .question("\u{0}\u{1}\u{7f}\u{fffd}\r\n\t")
-        .metadata(must(Metadata::from_json(r#"{"a":"'; --","b":"\u0000\\"}"#), "metadata"));
+        .metadata(must(
+            Metadata::from_json(r#"{"a":"'; --","b":"\u0000\\"}"#),
+            "metadata",
+        ));
     h.new_link(&host, draft).await;
     h.new_group(&host, text, false).await;
     let display_name = Some(display_name(text));
@@ -165,7 +188,9 @@ pub async fn large_rows_come_back<F: Fixture>(fixture: &F) {
         .metadata(large_metadata());
     for number in 0..900 {
         let id = format!("{number:064}");
-        draft = draft.allow_member(person(&id)).allow_member(company("org_x"));
+        draft = draft
+            .allow_member(person(&id))
+            .allow_member(company("org_x"));
     }
     for _ in 0..20 {
         draft = draft.question("\u{1f914}".repeat(500));
@@ -186,7 +211,11 @@ pub async fn large_rows_come_back<F: Fixture>(fixture: &F) {
     h.done(&claim).await;
     let found = h.membership(&host, &member).await;
     let found = found.unwrap_or_else(|| panic!("no membership"));
-    assert_eq!(found.metadata, large_metadata(), "metadata travels to the membership");
+    assert_eq!(
+        found.metadata,
+        large_metadata(),
+        "metadata travels to the membership"
+    );
     assert_consistent(fixture, &h).await;
 }
 
@@ -212,7 +241,8 @@ pub async fn all_of_time_is_kept<F: Fixture>(fixture: &F) {
     ];
     for (number, time) in times.into_iter().enumerate() {
         h.set_now(Timestamp::from_micros(time));
-        h.done(&h.claim(first.token, &person(&format!("user_{}", 9 - number)))).await;
+        h.done(&h.claim(first.token, &person(&format!("user_{}", 9 - number))))
+            .await;
     }
     let pending = Query::Pending {
         host: early.clone(),
@@ -265,7 +295,11 @@ pub async fn all_of_time_is_kept<F: Fixture>(fixture: &F) {
     }
     h.set_now(Timestamp::MAX);
     for query in &run_out {
-        assert_eq!(h.list(query, 10).await.len(), 1, "{query:?}: at the end of time");
+        assert_eq!(
+            h.list(query, 10).await.len(),
+            1,
+            "{query:?}: at the end of time"
+        );
     }
     assert_consistent(fixture, &h).await;
 }
@@ -275,22 +309,36 @@ pub async fn a_clock_may_step_back<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let host = org("org_1");
-    h.register_with(&host, &name("one"), Some(user("ann")), Settings::default()).await;
+    h.register_with(&host, &name("one"), Some(user("ann")), Settings::default())
+        .await;
     let (create, issued) = h.create_link(&host, LinkDraft::review().max_uses(limited(2)));
-    h.done(&create.by(Actor::user(user("ann")).in_organization(host.clone()))).await;
+    h.done(&create.by(Actor::user(user("ann")).in_organization(host.clone())))
+        .await;
     let start = h.now();
-    h.done(&grant(&h, &host, Grantee::Organization(Audience::Everyone), "a/")).await;
+    h.done(&grant(
+        &h,
+        &host,
+        Grantee::Organization(Audience::Everyone),
+        "a/",
+    ))
+    .await;
     for (number, id) in ["bob", "cid"].into_iter().enumerate() {
         h.set_now(Timestamp::from_micros(-1));
         h.done(&h.claim(issued.token, &person(id))).await;
         let scope = Scope::of(host.clone(), vec![Fact::Link(LinkRef::Id(issued.link))]);
         let snapshot = h.load(&scope).await;
         let link = snapshot.records().link(&host, issued.link);
-        assert!(link.is_some_and(|link| link.updated_at >= start), "claim {number}");
+        assert!(
+            link.is_some_and(|link| link.updated_at >= start),
+            "claim {number}"
+        );
     }
     fixture.settle(&store).await;
     let events = h.events(&EventFilter::of(host.clone()), 1000).await;
     let times: Vec<_> = events.iter().map(|recorded| recorded.stamp.at).collect();
-    assert!(times.is_sorted(), "the events of one link are in order: {times:?}");
+    assert!(
+        times.is_sorted(),
+        "the events of one link are in order: {times:?}"
+    );
     assert_consistent(fixture, &h).await;
 }

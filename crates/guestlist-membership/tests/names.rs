@@ -719,6 +719,7 @@ fn rows() -> Vec<(RowKey, Row)> {
                 generation: Generation::FIRST,
                 state: UseState::Settled,
                 at: START,
+                released_for: None,
             }),
         ),
         (RowKey::Token(selector()), Row::Token(token)),
@@ -813,7 +814,7 @@ fn the_fields_of_rows_are_pinned() {
                  updated_at"
             }
             RowKey::Token(_) => "generation host issued_at link selector tag valid_until",
-            RowKey::LinkUse(..) => "at generation state",
+            RowKey::LinkUse(..) => "at generation released_for state",
             RowKey::Membership(..) => {
                 "access_since answers approved_at approved_by block door ended episode expires_at \
                  grants groups host member metadata opened_at profile proxy rejected_at \

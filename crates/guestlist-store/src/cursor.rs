@@ -65,7 +65,7 @@ impl Cursor {
         let mut hasher = crc32fast::Hasher::new_with_initial(list);
         hasher.update(&bytes);
         bytes.extend(hasher.finalize().to_be_bytes());
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(&bytes))
     }
 
     /// The position, if this cursor belongs to the list with this fingerprint. For stores.
@@ -89,6 +89,22 @@ impl Cursor {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: u8| {
+        [
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 15)],
+        ]
+    };
+    bytes
+        .iter()
+        .copied()
+        .flat_map(digits)
+        .map(char::from)
+        .collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -137,7 +153,72 @@ impl fmt::Display for Cursor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn arb_position() -> impl Strategy<Value = Position> {
+        let org = || "[!-~]{1,64}".prop_map(|id| OrgId::parse(&id).unwrap());
+        let member = move || org().prop_map(Member::Org);
+        let time = || any::<i64>().prop_map(Timestamp::from_micros);
+        prop_oneof![
+            any::<[u8; 16]>().prop_map(|id| Position::Link(LinkId::from_bytes(id))),
+            any::<[u8; 16]>().prop_map(|id| Position::Group(GroupId::from_bytes(id))),
+            any::<[u8; 16]>().prop_map(|id| Position::Grant(GrantId::from_bytes(id))),
+            member().prop_map(Position::Member),
+            org().prop_map(Position::Host),
+            (time(), member()).prop_map(|(time, member)| Position::Pending(time, member)),
+            (time(), org(), member())
+                .prop_map(|(time, org, member)| { Position::RunOut(time, org, member) }),
+            (0..62_i64.pow(10))
+                .prop_filter_map("a selector", Selector::from_i64)
+                .prop_map(Position::Token),
+            (any::<u64>(), any::<u32>())
+                .prop_map(|(commit, ordinal)| { Position::Event(Sequence { commit, ordinal }) }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_position_comes_back(position in arb_position(), list: u32, other: u32) {
+            let cursor = Cursor::new(list, &position);
+            let parsed: Cursor = cursor.as_str().parse().unwrap();
+            prop_assert_eq!(parsed.position(list), Ok(position));
+            prop_assert_eq!(parsed.position(other).is_ok(), list == other);
+        }
+
+        #[test]
+        fn no_text_panics(text in "[0-9a-f]{0,120}|.{0,40}", list: u32) {
+            if let Ok(cursor) = text.parse::<Cursor>() {
+                prop_assert_eq!(cursor.as_str(), text);
+                let _ = cursor.position(list);
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, list: u32) {
+            // Whoever knows the checksum can write any position.
+            let mut hasher = crc32fast::Hasher::new_with_initial(list);
+            hasher.update(&bytes);
+            let mut all = bytes;
+            all.extend(hasher.finalize().to_be_bytes());
+            if let Ok(cursor) = hex(&all).parse::<Cursor>() {
+                let _ = cursor.position(list);
+            }
+        }
+
+        #[test]
+        fn a_changed_digit_is_noticed(position in arb_position(), at: usize, digit in 0_u32..16) {
+            let cursor = Cursor::new(7, &position);
+            let mut text = cursor.as_str().to_owned();
+            let at = at % text.len();
+            let digit = char::from_digit(digit, 16).unwrap().to_string();
+            text.replace_range(at..=at, &digit);
+            let same = text == cursor.as_str();
+            let changed: Cursor = text.parse().unwrap();
+            prop_assert_eq!(changed.position(7).is_ok(), same);
+        }
+    }
 
     #[test]
     fn a_cursor_belongs_to_its_list() {

@@ -252,3 +252,242 @@ pub(crate) fn log_number(key: &[u8]) -> Option<u64> {
     key.last_chunk::<8>()
         .map(|number| u64::from_be_bytes(*number))
 }
+
+#[cfg(test)]
+mod tests {
+    use guestlist_access::Episode;
+    use guestlist_token::Selector;
+    use guestlist_types::{GrantId, GroupId, LinkId, OrgName, UserId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Short ids of few characters, so that one is often a prefix of another, and long ones.
+    fn arb_id() -> impl Strategy<Value = String> {
+        prop_oneof!["[!a~]{1,3}", "[!-~]{1,64}"]
+    }
+
+    fn arb_org() -> impl Strategy<Value = OrgId> {
+        arb_id().prop_map(|id| OrgId::parse(&id).unwrap())
+    }
+
+    fn arb_member() -> impl Strategy<Value = Member> {
+        prop_oneof![
+            arb_org().prop_map(Member::Org),
+            arb_id()
+                .prop_filter_map("a user id", |id| UserId::parse(&id).ok())
+                .prop_map(Member::User),
+        ]
+    }
+
+    fn arb_time() -> impl Strategy<Value = Timestamp> {
+        prop_oneof![any::<i64>(), -2_i64..3, Just(i64::MIN), Just(i64::MAX)]
+            .prop_map(Timestamp::from_micros)
+    }
+
+    /// Few bytes, so that ids meet.
+    fn arb_bytes() -> impl Strategy<Value = [u8; 16]> {
+        prop_oneof![any::<[u8; 16]>(), (0_u8..2).prop_map(|byte| [byte; 16])]
+    }
+
+    fn arb_selector() -> impl Strategy<Value = Selector> {
+        (0..839_299_365_868_340_224_i64).prop_filter_map("in range", Selector::from_i64)
+    }
+
+    fn arb_key() -> impl Strategy<Value = RowKey> {
+        let group_member = prop_oneof![
+            arb_bytes().prop_map(|id| GroupMember::Group(GroupId::from_bytes(id))),
+            (arb_member(), 0_u32..3).prop_map(|(member, episode)| GroupMember::Member {
+                member,
+                episode: Episode::new(episode),
+            }),
+        ];
+        prop_oneof![
+            "[a-z0-9]{1,3}".prop_map(|name| RowKey::Name(OrgName::parse(&name).unwrap())),
+            arb_org().prop_map(RowKey::Organization),
+            arb_org().prop_map(RowKey::Owners),
+            arb_org().prop_map(RowKey::SeatTally),
+            arb_org().prop_map(RowKey::AccessHead),
+            arb_org().prop_map(RowKey::SeatCount),
+            (arb_org(), arb_bytes(), 0..5_u8).prop_map(|(org, id, kind)| match kind {
+                0 => RowKey::Link(org, LinkId::from_bytes(id)),
+                1 => RowKey::LinkTally(org, LinkId::from_bytes(id)),
+                2 => RowKey::UseCount(org, LinkId::from_bytes(id)),
+                3 => RowKey::Group(org, GroupId::from_bytes(id)),
+                _ => RowKey::Grant(org, GrantId::from_bytes(id)),
+            }),
+            (arb_org(), arb_bytes(), arb_member()).prop_map(|(org, id, member)| RowKey::LinkUse(
+                org,
+                LinkId::from_bytes(id),
+                member
+            )),
+            arb_selector().prop_map(RowKey::Token),
+            (arb_org(), arb_member()).prop_map(|(org, member)| RowKey::Membership(org, member)),
+            (arb_org(), arb_org()).prop_map(|(org, host)| RowKey::Acting(org, host)),
+            (arb_org(), arb_bytes(), group_member).prop_map(|(org, group, member)| {
+                RowKey::GroupMember(org, GroupId::from_bytes(group), member)
+            }),
+        ]
+    }
+
+    fn holds(range: &KvRange, key: &[u8]) -> bool {
+        range.start.as_slice() <= key && key < range.end.as_slice()
+    }
+
+    #[test]
+    fn ranges_end_behind_their_prefix() {
+        assert_eq!(successor(b"a"), b"b");
+        assert_eq!(successor(&[1, 0xff, 0xff]), [2]);
+        assert!(successor(&[0xff, 0xff]).as_slice() > &[0xff, 0xff, 0xff, 0xff][..]);
+        assert_eq!(buckets().count(), usize::from(BUCKETS));
+        assert_eq!(log_number(&[1, 2]), None);
+    }
+
+    /// Stored data depends on these bytes for ever.
+    #[test]
+    fn keys_are_pinned() {
+        let hex = |bytes: Vec<u8>| -> String {
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<Vec<_>>()
+                .concat()
+        };
+        let org = OrgId::parse("a").unwrap();
+        let link = LinkId::from_bytes([7; 16]);
+        let user = Member::User(UserId::parse("u").unwrap());
+        let sevens = "07".repeat(16);
+        let time = Timestamp::from_micros(-1);
+        for (key, pinned) in [
+            (
+                row(&RowKey::Organization(org.clone())),
+                "04ef026100".to_owned(),
+            ),
+            (
+                row(&RowKey::Link(org.clone(), link)),
+                format!("04ef066100{sevens}"),
+            ),
+            (
+                row(&RowKey::LinkUse(org.clone(), link, user.clone())),
+                format!("04ef086100{sevens}017500"),
+            ),
+            (
+                row(&RowKey::Membership(org.clone(), user.clone())),
+                "04ef0a6100017500".to_owned(),
+            ),
+            (seat_count(&org, true), "04ef10610001".to_owned()),
+            (
+                pending_index(&org, time, &user),
+                "04ef1261007fffffffffffffff017500".to_owned(),
+            ),
+            (
+                run_out_index(&org, time, &user),
+                "04ef147fffffffffffffff6100017500".to_owned(),
+            ),
+            (
+                receipt(
+                    &Home::Organization(org.clone()),
+                    CommitId::from_bytes([7; 16]),
+                ),
+                format!("04ef11006100{sevens}"),
+            ),
+            (log(), "ffff".to_owned()),
+        ] {
+            assert_eq!(hex(key), pinned);
+        }
+        let bucket = Bucket::of(&org).get().to_be_bytes();
+        assert_eq!(bucket, [0x04, 0xef], "every key begins with the bucket");
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_rows_share_a_key(a in arb_key(), b in arb_key()) {
+            prop_assert_eq!(a == b, row(&a) == row(&b), "{:?} and {:?}", a, b);
+            let log = log();
+            prop_assert!(!row(&a).starts_with(&log) && row(&a) < log);
+        }
+
+        #[test]
+        fn derived_keys_are_told_apart(
+            a in (arb_org(), arb_time(), arb_member()),
+            b in (arb_org(), arb_time(), arb_member()),
+            key in arb_key(),
+        ) {
+            let pending = |(org, time, member): &(OrgId, Timestamp, Member)| {
+                pending_index(org, *time, member)
+            };
+            let run_out = |(org, time, member): &(OrgId, Timestamp, Member)| {
+                run_out_index(org, *time, member)
+            };
+            let hosts = |(org, _, member): &(OrgId, Timestamp, Member)| hosts_index(member, org);
+            prop_assert_eq!(a == b, pending(&a) == pending(&b));
+            prop_assert_eq!(a == b, run_out(&a) == run_out(&b));
+            prop_assert_eq!((&a.0, &a.2) == (&b.0, &b.2), hosts(&a) == hosts(&b));
+            let keys = [
+                row(&key),
+                pending(&a),
+                run_out(&a),
+                hosts(&a),
+                seat_count(&a.0, true),
+                seat_count(&a.0, false),
+                receipt(&Home::Organization(a.0.clone()), CommitId::from_bytes([0; 16])),
+            ];
+            let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+            prop_assert_eq!(distinct.len(), keys.len());
+        }
+
+        #[test]
+        fn keys_of_a_list_sort_like_what_they_name(
+            org in arb_org(),
+            a in (arb_time(), arb_member(), arb_org(), arb_bytes()),
+            b in (arb_time(), arb_member(), arb_org(), arb_bytes()),
+            selectors in (arb_selector(), arb_selector()),
+        ) {
+            let membership = |member: &Member| row(&RowKey::Membership(org.clone(), member.clone()));
+            prop_assert_eq!(a.1.cmp(&b.1), membership(&a.1).cmp(&membership(&b.1)));
+            let pending = |(time, member): (Timestamp, &Member)| pending_index(&org, time, member);
+            prop_assert_eq!(
+                (a.0, &a.1).cmp(&(b.0, &b.1)),
+                pending((a.0, &a.1)).cmp(&pending((b.0, &b.1)))
+            );
+            prop_assert_eq!(a.2.cmp(&b.2), hosts_index(&a.1, &a.2).cmp(&hosts_index(&a.1, &b.2)));
+            let link = |id| row(&RowKey::Link(org.clone(), LinkId::from_bytes(id)));
+            prop_assert_eq!(a.3.cmp(&b.3), link(a.3).cmp(&link(b.3)));
+            let (one, two) = selectors;
+            prop_assert_eq!(one.cmp(&two), row(&RowKey::Token(one)).cmp(&row(&RowKey::Token(two))));
+        }
+
+        #[test]
+        fn a_range_holds_its_own_rows_and_no_others(
+            org in arb_org(),
+            key in arb_key(),
+            member in arb_member(),
+            time in arb_time(),
+            until in arb_time(),
+        ) {
+            let bytes = row(&key);
+            let of = key.organization() == Some(&org);
+            let is = |kind: fn(&RowKey) -> bool| of && kind(&key);
+            prop_assert_eq!(holds(&links(&org), &bytes), is(|key| matches!(key, RowKey::Link(..))));
+            prop_assert_eq!(
+                holds(&members(&org), &bytes),
+                is(|key| matches!(key, RowKey::Membership(..)))
+            );
+            prop_assert_eq!(holds(&groups(&org), &bytes), is(|key| matches!(key, RowKey::Group(..))));
+            prop_assert_eq!(
+                holds(&group_members(&org), &bytes),
+                is(|key| matches!(key, RowKey::GroupMember(..)))
+            );
+            prop_assert_eq!(holds(&grants(&org), &bytes), is(|key| matches!(key, RowKey::Grant(..))));
+            if let RowKey::LinkUse(host, link, _) = &key {
+                prop_assert!(holds(&uses(host, *link), &bytes));
+            }
+            prop_assert!(holds(&pending(&org), &pending_index(&org, time, &member)));
+            prop_assert!(holds(&hosts(&member), &hosts_index(&member, &org)));
+            let ended = run_out(Bucket::of(&org), until);
+            prop_assert_eq!(holds(&ended, &run_out_index(&org, time, &member)), time <= until);
+            let rest = behind(links(&org), bytes.clone());
+            prop_assert!(!holds(&rest, &bytes));
+        }
+    }
+}

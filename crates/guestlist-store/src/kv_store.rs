@@ -142,7 +142,7 @@ impl<K: Kv> KvStore<K> {
         let mut book = AccessBook::new();
         book.set_revision(revision.get());
         if let Some(head) = snapshot.records().access_head(org) {
-            book.apply(&AccessChange::Head(head.clone()));
+            book.apply(&AccessChange::Head(*head));
         }
         for (_, value) in self.all(keys::groups(org)).await? {
             if let Row::Group(group) = decode_row(&value)?.1 {
@@ -251,15 +251,16 @@ impl<K: Kv> KvStore<K> {
         let (checks, checked): (Vec<_>, Vec<_>) = checks.into_iter().unzip();
         match self.kv.commit(&checks, &ops).await? {
             KvCommitted::Applied => Ok(Committed::Applied),
-            KvCommitted::CheckMissed(index) => match checked.get(index).copied().flatten() {
-                Some(key) => Ok(Committed::Conflict { key: key.clone() }),
-                None => {
-                    let found = self.kv.get(std::slice::from_ref(&receipt)).await?;
-                    let value = found.into_iter().next().flatten();
-                    let value = value.ok_or_else(|| StoreError::corrupt("a receipt is gone"))?;
-                    Ok(Committed::AlreadyApplied(decode_receipt(&value)?))
+            KvCommitted::CheckMissed(index) => {
+                if let Some(key) = checked.get(index).copied().flatten() {
+                    return Ok(Committed::Conflict { key: key.clone() });
                 }
-            },
+                // The first check is that there is no receipt.
+                let found = self.kv.get(std::slice::from_ref(&receipt)).await?;
+                let value = found.into_iter().next().flatten();
+                let value = value.ok_or_else(|| StoreError::corrupt("a receipt is gone"))?;
+                Ok(Committed::AlreadyApplied(decode_receipt(&value)?))
+            }
             KvCommitted::BoundMissed(index) => {
                 let key = about.get(index).copied().ok_or(StoreError::Malformed {
                     what: "a bound without a counter",
@@ -856,3 +857,6 @@ fn run_out_entry(row: &Membership) -> Option<Vec<u8>> {
         .flatten()
         .map(|at| keys::run_out_index(&row.host, at, &row.member))
 }
+
+#[cfg(test)]
+mod tests;

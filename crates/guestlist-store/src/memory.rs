@@ -146,3 +146,93 @@ impl Kv for MemoryKv {
         Ok(KvCommitted::Applied)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::block_on;
+
+    fn add(by: i64, below: Option<u64>) -> KvOp {
+        KvOp::Add {
+            key: b"count".to_vec(),
+            by,
+            below,
+        }
+    }
+
+    fn count(kv: &MemoryKv) -> u64 {
+        let found = block_on(kv.get(&[b"count".to_vec()])).unwrap();
+        number(found[0].as_ref())
+    }
+
+    #[test]
+    fn bounds_hold_after_each_operation() {
+        let kv = MemoryKv::default();
+        let commit = |ops: &[KvOp]| block_on(kv.commit(&[], ops)).unwrap();
+        let twice = [add(1, Some(1)), add(1, Some(1))];
+        assert_eq!(commit(&twice), KvCommitted::BoundMissed(1));
+        assert_eq!(kv.dump(), [], "nothing was applied");
+        assert_eq!(
+            commit(&[add(1, Some(1)), add(-1, None), add(1, Some(1))]),
+            KvCommitted::Applied
+        );
+        assert_eq!(count(&kv), 1);
+        let put = KvOp::Put {
+            key: b"count".to_vec(),
+            value: 7_u64.to_be_bytes().to_vec(),
+        };
+        assert_eq!(commit(&[put, add(1, Some(7))]), KvCommitted::BoundMissed(1));
+        let delete = KvOp::Delete {
+            key: b"count".to_vec(),
+        };
+        assert_eq!(commit(&[delete, add(1, Some(1))]), KvCommitted::Applied);
+        assert_eq!(count(&kv), 1);
+        assert_eq!(commit(&[add(-9, None)]), KvCommitted::Applied);
+        assert_eq!(count(&kv), 0, "never below zero");
+    }
+
+    #[test]
+    fn the_first_check_that_misses_is_told() {
+        let kv = MemoryKv::default();
+        let check = |key: &[u8], number| KvCheck {
+            key: key.to_vec(),
+            number,
+        };
+        let checks = [check(b"a", 0), check(b"b", 1), check(b"c", 2)];
+        let missed = block_on(kv.commit(&checks, &[add(1, None)])).unwrap();
+        assert_eq!(missed, KvCommitted::CheckMissed(1));
+        assert_eq!(kv.dump(), [], "nothing was applied");
+    }
+
+    #[test]
+    fn ranges_and_logs() {
+        let kv = MemoryKv::default();
+        let append = |value: u8| KvOp::Append {
+            log: b"log".to_vec(),
+            value: vec![value],
+        };
+        let done = block_on(kv.commit(&[], &[append(1), append(2)])).unwrap();
+        assert_eq!(done, KvCommitted::Applied);
+        let done = block_on(kv.commit(&[], &[append(3)])).unwrap();
+        assert_eq!(done, KvCommitted::Applied);
+        let scan = |start: &[u8], end: &[u8], limit| {
+            let range = KvRange {
+                start: start.to_vec(),
+                end: end.to_vec(),
+            };
+            let found = block_on(kv.scan(&range, limit)).unwrap();
+            found
+                .into_iter()
+                .map(|(_, value)| value[0])
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(scan(b"log", b"loh", 10), [1, 2, 3]);
+        assert_eq!(scan(b"log", b"loh", 2), [1, 2]);
+        assert_eq!(
+            scan(b"loh", b"log", 2),
+            [0; 0],
+            "an empty range is no panic"
+        );
+        assert_eq!(scan(b"log", b"log", 2), [0; 0]);
+    }
+}

@@ -129,6 +129,8 @@ pub fn link_use(state: UseState) -> LinkUse {
         generation: Generation::FIRST,
         state,
         at: time(3),
+        released_for: None,
+        released_for: None,
     }
 }
 

@@ -45,8 +45,8 @@ pub(super) fn read() -> ActionSet {
     ActionSet::of(&[Action::Read])
 }
 
-fn reason(text: &str) -> Option<Reason> {
-    Some(must(Reason::parse(text), "a reason"))
+fn reason(text: &str) -> Reason {
+    must(Reason::parse(text), "a reason")
 }
 
 pub(super) fn display_name(text: &str) -> DisplayName {
@@ -430,7 +430,7 @@ async fn members<S: Store + ?Sized>(
             acme,
             MemberCommand::Reject {
                 member: users[3].clone(),
-                reason: reason("not; now 'really' \u{1f937}"),
+                reason: Some(reason("not; now 'really' \u{1f937}")),
             },
         ),
         Order::cancel(acme, &users[4]).by(gone),
@@ -438,7 +438,7 @@ async fn members<S: Store + ?Sized>(
             acme,
             MemberCommand::Remove {
                 member: users[0].clone(),
-                reason: reason("gone"),
+                reason: Some(reason("gone")),
             },
         ),
         Order::leave(acme, &users[1]),
@@ -479,7 +479,7 @@ async fn members<S: Store + ?Sized>(
             acme,
             MemberCommand::Block {
                 member: person("mallory"),
-                reason: reason("never came"),
+                reason: Some(reason("never came")),
             },
         ),
         Order::member(

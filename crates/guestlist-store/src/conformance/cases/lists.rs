@@ -6,7 +6,7 @@ use guestlist_membership::link::{LinkCommand, LinkDraft, LinkStatus};
 use guestlist_membership::member::{MemberCommand, Profile, Status};
 use guestlist_membership::organization::Settings;
 use guestlist_membership::{Command, Row, RowKey};
-use guestlist_types::{EmailAddress, Member, OrgId};
+use guestlist_types::{EmailAddress, Member, OrgId, Timestamp};
 
 use crate::conformance::harness::{company, must, name, org, person};
 use crate::conformance::observe::{
@@ -416,7 +416,9 @@ pub async fn what_has_run_out_is_listed_as_such<F: Fixture>(fixture: &F) {
         (1, [1, 1, 2, 2, 0]),
         (0, [0, 2, 3, 2, 1]),
     ] {
-        h.set_now(start + (TTL - Duration::from_micros(before_end)));
+        h.set_now(Timestamp::from_micros(
+            (start + TTL).as_micros() - before_end,
+        ));
         assert_eq!(
             counts(&h).await,
             wanted,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use guestlist_access::{AccessBook, AccessCommand, Sharing};
 use guestlist_membership::link::LinkDraft;
 use guestlist_membership::member::{ActingRule, MemberCommand};
+use guestlist_membership::organization::Settings;
 use guestlist_membership::{Actor, Event, Fact, LinkRef, Root, RowKey, Scope};
 use guestlist_types::{LinkId, Member, OrgId};
 
@@ -136,7 +137,7 @@ pub async fn rows_are_found_through_others<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
     let (host, ann) = (org("org_1"), user("ann"));
-    h.register_with(&host, &name("one"), Some(ann.clone()), Default::default())
+    h.register_with(&host, &name("one"), Some(ann.clone()), Settings::default())
         .await;
     let (order, issued) = h.create_link(&host, LinkDraft::review());
     h.done(&order.by(Actor::user(ann.clone()).in_organization(host.clone())))

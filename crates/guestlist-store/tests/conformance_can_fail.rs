@@ -1,6 +1,11 @@
 //! The suite fails where it should: stores that break the contract in one way each, and the cases
 //! that find out.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test helper that fails fails its test"
+)]
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;

@@ -1,5 +1,10 @@
 //! proptest strategies for the types of this crate.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "what is expected here is valid by its strategy"
+)]
+
 use proptest::prelude::*;
 
 use crate::{DisplayName, EmailAddress, Key, LinkId, OrgId, OrgName, Timestamp, UserId};

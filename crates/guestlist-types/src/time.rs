@@ -111,11 +111,11 @@ impl fmt::Display for Timestamp {
         let micros = self.0.rem_euclid(MICROS_PER_SECOND);
         let (year, month, day) = date_from_days(seconds.div_euclid(SECONDS_PER_DAY));
         let second = seconds.rem_euclid(SECONDS_PER_DAY);
-        if !(0..=9999).contains(&year) {
+        if (0..=9999).contains(&year) {
+            write!(f, "{year:04}")?;
+        } else {
             // Outside of RFC 3339: an explicit sign and six digits, as ISO 8601 allows.
             write!(f, "{year:+07}")?;
-        } else {
-            write!(f, "{year:04}")?;
         }
         write!(
             f,

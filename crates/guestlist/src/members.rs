@@ -775,7 +775,7 @@ impl<S: Store> Guestlist<S> {
             .collect();
         let records = self.load(&Scope::of(host.clone(), facts)).await?.records;
         let now = self.now();
-        let users = uses.into_iter().map(|(member, held)| {
+        let people = uses.into_iter().map(|(member, held)| {
             // Of the current episode only, if it came through this link.
             let episode = records
                 .membership(host, &member)
@@ -792,7 +792,7 @@ impl<S: Store> Guestlist<S> {
                 member,
             }
         });
-        Ok((users.collect(), next))
+        Ok((people.collect(), next))
     }
 }
 

@@ -2,6 +2,12 @@
 //!
 //! Runs itself as the child that is killed, so it has its own `main`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails where it is wrong, and this one has its own `main`"
+)]
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

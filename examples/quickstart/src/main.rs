@@ -3,7 +3,11 @@
 //! `cargo run -p quickstart` uses a new SQLite file each time; `cargo run -p quickstart -- --db
 //! PATH` keeps it, and goes on with it the next time.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells a story on the terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it tells a story on the terminal"
+)]
 
 mod story;
 
@@ -25,9 +29,13 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<usize, Box<dyn Error>> {
+async fn run() -> Result<usize, Box<dyn Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
+    match (
+        arguments.next().as_deref(),
+        arguments.next(),
+        arguments.next(),
+    ) {
         (None, _, _) => {
             let folder = std::env::temp_dir();
             let path = folder.join(format!("guestlist-quickstart-{}.db", std::process::id()));

@@ -130,7 +130,6 @@ pub fn link_use(state: UseState) -> LinkUse {
         state,
         at: time(3),
         released_for: None,
-        released_for: None,
     }
 }
 

@@ -288,3 +288,59 @@ pub const CASES: &[&str] = __conformance_cases!(names());
 pub async fn run_all<F: Fixture>(fixture: &F) {
     __conformance_cases!(run fixture);
 }
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicBool, Ordering};
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::MemoryStore;
+
+    struct NoStore;
+
+    #[async_trait]
+    impl Fixture for NoStore {
+        type Store = MemoryStore;
+
+        async fn store(&self) -> MemoryStore {
+            panic!("no store")
+        }
+
+        async fn reopen(&self, _: MemoryStore) -> Option<MemoryStore> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_failing_case_is_named() {
+        let panic = catch_unwind(|| block_on(run_all(&NoStore))).unwrap_err();
+        let said = panic.downcast_ref::<String>().unwrap();
+        assert_eq!(*said, format!("conformance case `{}`: no store", CASES[0]));
+    }
+
+    #[test]
+    fn cases_have_names_of_their_own() {
+        let names: BTreeSet<_> = CASES.iter().collect();
+        assert_eq!(names.len(), CASES.len());
+    }
+
+    #[test]
+    fn another_thread_may_wake_a_future() {
+        let done = Arc::new(AtomicBool::new(false));
+        let mut polls = 0;
+        block_on(core::future::poll_fn(|context| {
+            polls += 1;
+            if done.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            let (done, waker) = (Arc::clone(&done), context.waker().clone());
+            thread::spawn(move || {
+                done.store(true, Ordering::Release);
+                waker.wake();
+            });
+            Poll::Pending
+        }));
+        assert!(polls >= 2);
+    }
+}

@@ -556,3 +556,98 @@ async fn members<S: Store + ?Sized>(
     h.done(&Order::member(beta, MemberCommand::Expire { member }))
         .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use guestlist_membership::{Row, RowKey};
+
+    use super::*;
+    use crate::conformance::block_on;
+    use crate::conformance::observe::fold;
+    use crate::{EventFilter, MemoryStore};
+
+    /// A case that goes by the world proves nothing about what is not in it.
+    #[test]
+    fn everything_has_happened() {
+        let store = MemoryStore::in_memory();
+        let h = Harness::new(&store);
+        block_on(build(&h));
+        let events = block_on(h.events(&EventFilter::default(), 1000));
+        let names: BTreeSet<_> = events.iter().map(|event| event.event.name()).collect();
+        let expected = [
+            "acting-restricted",
+            "added-to-group",
+            "external-group-set",
+            "grant-made",
+            "grant-revoked",
+            "group-created",
+            "group-deleted",
+            "group-marked-internal",
+            "group-renamed",
+            "link-created",
+            "link-deleted",
+            "link-disabled",
+            "link-edited",
+            "link-enabled",
+            "link-exhausted",
+            "link-made-default",
+            "link-refreshed",
+            "links-paused",
+            "links-resumed",
+            "member-blocked",
+            "member-removal-lifted",
+            "member-unblocked",
+            "membership-approved",
+            "membership-expired",
+            "membership-gift-added",
+            "membership-joined",
+            "membership-left",
+            "membership-rejected",
+            "membership-removed",
+            "membership-requested",
+            "membership-role-changed",
+            "membership-withdrawn",
+            "name-reserved",
+            "organization-deleted",
+            "organization-display-name-changed",
+            "organization-registered",
+            "organization-renamed",
+            "organization-resumed",
+            "organization-suspended",
+            "owner-added",
+            "owner-removed",
+            "removed-from-group",
+            "settings-changed",
+            "sharing-set",
+        ];
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+        let records = fold(&events);
+        let kinds: BTreeSet<_> = records
+            .iter()
+            .map(|(key, _)| match key {
+                RowKey::Name(_) => "name",
+                RowKey::Organization(_) => "organization",
+                RowKey::Owners(_) => "owners",
+                RowKey::SeatTally(_) => "seat tally",
+                RowKey::AccessHead(_) => "access head",
+                RowKey::Link(..) => "link",
+                RowKey::LinkTally(..) => "link tally",
+                RowKey::LinkUse(..) => "link use",
+                RowKey::Token(_) => "token",
+                RowKey::Membership(..) => "membership",
+                RowKey::Acting(..) => "acting",
+                RowKey::Group(..) => "group",
+                RowKey::GroupMember(..) => "group member",
+                RowKey::Grant(..) => "grant",
+                RowKey::UseCount(..) | RowKey::SeatCount(_) => "counted",
+            })
+            .collect();
+        assert_eq!(kinds.len(), 14, "rows of every kind: {kinds:?}");
+        let overlapping =
+            |row: &Row| matches!(row, Row::Link(link) if !link.overlapping.is_empty());
+        assert!(
+            records.iter().any(|(_, row)| overlapping(row)),
+            "an overlap"
+        );
+    }
+}

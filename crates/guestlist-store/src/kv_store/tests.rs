@@ -69,6 +69,10 @@ fn filled(store: &MemoryStore) -> (Vec<Scope>, Vec<Query>) {
             member: person("ann"),
             status: None,
         },
+        Query::MembershipsOf {
+            member: person("bob"),
+            status: None,
+        },
         Query::Uses {
             host: host.clone(),
             link,

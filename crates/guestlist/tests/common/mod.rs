@@ -1,6 +1,7 @@
 //! What the facade's tests start from.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
 use std::sync::{Arc, Mutex};
 

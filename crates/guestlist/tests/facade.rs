@@ -358,7 +358,12 @@ async fn towards_claimers_every_dead_token_looks_the_same() {
         (&full, "link-exhausted"),
     ] {
         let report = guestlist.inspect(&alice, &host, token).await.unwrap();
-        assert_eq!(report.problem.map(|problem| problem.code()), Some(expected));
+        assert_eq!(
+            report
+                .problem
+                .map(guestlist::membership::TokenProblem::code),
+            Some(expected)
+        );
         let other = guestlist
             .inspect(&owner("bravo"), &org("bravo"), token)
             .await;

@@ -30,13 +30,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<usize, Box<dyn Error + Send + Sync>> {
-    let mut arguments = std::env::args().skip(1);
-    match (
-        arguments.next().as_deref(),
-        arguments.next(),
-        arguments.next(),
-    ) {
-        (None, _, _) => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [] => {
             let folder = std::env::temp_dir();
             let path = folder.join(format!("guestlist-quickstart-{}.db", std::process::id()));
             let result = story::tell(&path).await;
@@ -48,7 +44,7 @@ async fn run() -> Result<usize, Box<dyn Error + Send + Sync>> {
             }
             result
         }
-        (Some("--db"), Some(path), None) => story::tell(&PathBuf::from(path)).await,
+        [option, path] if option == "--db" => story::tell(&PathBuf::from(path)).await,
         _ => Err("usage: quickstart [--db PATH]".into()),
     }
 }

@@ -1,7 +1,7 @@
 //! The facade itself, and the one flow that every command takes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guestlist_access::{AccessBook, RoleCatalog};
 use guestlist_membership::member::{MemberCommand, Presented};
@@ -50,34 +50,49 @@ pub(crate) struct Config {
 /// Access rules in memory, each with the revision that it was read at. A decision reads the
 /// current revision first, so an entry is never used beyond it.
 #[derive(Default)]
-struct Books(Mutex<BTreeMap<OrgId, (Revision, Arc<AccessBook>)>>);
+struct Books(Mutex<Shelf>);
+
+#[derive(Default)]
+struct Shelf {
+    books: BTreeMap<OrgId, (Revision, Arc<AccessBook>)>,
+    /// What is on the shelf, as stores want to be told: made anew when that changes, not with
+    /// every decision.
+    known: Arc<Vec<KnownBook>>,
+}
 
 impl Books {
-    fn known(&self) -> Vec<KnownBook> {
-        let books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        books
-            .iter()
-            .map(|(organization, (revision, _))| KnownBook {
-                organization: organization.clone(),
-                revision: *revision,
-            })
-            .collect()
+    fn known(&self) -> Arc<Vec<KnownBook>> {
+        Arc::clone(&self.lock().known)
     }
 
     fn get(&self, organization: &OrgId, revision: Revision) -> Option<Arc<AccessBook>> {
-        let books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        books
+        self.lock()
+            .books
             .get(organization)
             .filter(|(held, _)| *held == revision)
             .map(|(_, book)| Arc::clone(book))
     }
 
     fn put(&self, organization: &OrgId, revision: Revision, book: &Arc<AccessBook>) {
-        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if books.len() >= MAX_BOOKS && !books.contains_key(organization) {
-            books.pop_first();
+        let mut held = self.lock();
+        if held.books.len() >= MAX_BOOKS && !held.books.contains_key(organization) {
+            held.books.pop_first();
         }
-        books.insert(organization.clone(), (revision, Arc::clone(book)));
+        shelf
+            .books
+            .insert(organization.clone(), (revision, Arc::clone(book)));
+        let known = shelf
+            .books
+            .iter()
+            .map(|(organization, (revision, _))| KnownBook {
+                organization: organization.clone(),
+                revision: *revision,
+            });
+        held.known = Arc::new(known.collect());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -310,7 +325,7 @@ impl<S: Store> Guestlist<S> {
         let known = if needs_books(scope) {
             self.books.known()
         } else {
-            Vec::new()
+            Arc::default()
         };
         let mut known = known.as_slice();
         loop {

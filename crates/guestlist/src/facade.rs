@@ -78,10 +78,9 @@ impl Books {
         if held.books.len() >= MAX_BOOKS && !held.books.contains_key(organization) {
             held.books.pop_first();
         }
-        shelf
-            .books
+        held.books
             .insert(organization.clone(), (revision, Arc::clone(book)));
-        let known = shelf
+        let known = held
             .books
             .iter()
             .map(|(organization, (revision, _))| KnownBook {

@@ -9,7 +9,9 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     let parts = match text.strip_prefix('@') {
         None => Some((None, text)),
-        Some(rest) => rest.find('/').map(|at| (Some(&rest[..at]), &rest[at + 1..])),
+        Some(rest) => rest
+            .find('/')
+            .map(|at| (Some(&rest[..at]), &rest[at + 1..])),
     };
     let is_address = |(name, key): &(Option<&str>, &str)| name.is_none_or(is_handle) && is_key(key);
     let expected = parts.filter(is_address);

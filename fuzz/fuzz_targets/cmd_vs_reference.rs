@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::Arbitrary;
+use guestlist_fuzz::Many;
 use guestlist_fuzz::play::{Choices, Step, populated};
 use guestlist_membership::link::{LinkEvent, LinkStatus};
 use guestlist_membership::member::{MemberCommand, MemberEvent, Status};
@@ -19,7 +20,7 @@ use libfuzzer_sys::fuzz_target;
 #[derive(Arbitrary, Debug)]
 struct Play {
     settings: Option<Choices>,
-    steps: Vec<Step>,
+    steps: Many<Step>,
 }
 
 const MAX_STEPS: usize = 32;
@@ -77,7 +78,10 @@ impl Reference {
             MemberEvent::Ended { cause, .. } => {
                 assert!(waits || is_in, "only what runs ends");
                 let to = cause.status();
-                assert!(to != Status::Rejected || waits, "only requests are rejected");
+                assert!(
+                    to != Status::Rejected || waits,
+                    "only requests are rejected"
+                );
                 assert!(to != Status::Removed || is_in, "only members are removed");
                 to
             }
@@ -126,7 +130,12 @@ impl Reference {
                 self.issue(host, *link, *selector);
                 return;
             }
-            LinkEvent::Refreshed { link, selector, ended, .. } => {
+            LinkEvent::Refreshed {
+                link,
+                selector,
+                ended,
+                ..
+            } => {
                 let old = self.active.get(&key).copied();
                 let ends = |old| ended.iter().any(|end| end.selector == old);
                 assert!(old.is_some_and(ends), "the old token ends");
@@ -151,7 +160,10 @@ impl Reference {
     fn organization(&mut self, host: &OrgId, event: &OrganizationEvent) {
         match event {
             OrganizationEvent::OwnerAdded { user } => {
-                self.owners.entry(host.clone()).or_default().insert(user.clone());
+                self.owners
+                    .entry(host.clone())
+                    .or_default()
+                    .insert(user.clone());
             }
             OrganizationEvent::OwnerRemoved { user } => {
                 let owners = self.owners.entry(host.clone()).or_default();
@@ -174,7 +186,8 @@ impl Reference {
                     assert_eq!(record.status, self.status.get(&key).copied());
                     let episodes = self.episodes.get(&key).copied().unwrap_or_default();
                     assert_eq!(record.episode.get(), episodes);
-                    let proxied = matches!(member, Member::Org(_)) && self.ever_approved.contains(&key);
+                    let proxied =
+                        matches!(member, Member::Org(_)) && self.ever_approved.contains(&key);
                     assert_eq!(record.proxy.is_some(), proxied, "a proxy iff ever approved");
                     assert!(*member != Member::Org(host.clone()), "nobody joins itself");
                 }
@@ -187,7 +200,11 @@ impl Reference {
                     let uses = self.uses.get(&key).copied().unwrap_or_default();
                     assert_eq!(i64::try_from(world.uses(host, *id)), Ok(uses));
                     let tally = link.config.max_uses.map(|_| world.uses(host, *id));
-                    assert_eq!(records.link_tally(host, *id), tally, "counted while limited");
+                    assert_eq!(
+                        records.link_tally(host, *id),
+                        tally,
+                        "counted while limited"
+                    );
                 }
                 (RowKey::Token(selector), Row::Token(token)) => {
                     assert!(self.issued.contains(selector));
@@ -202,20 +219,29 @@ impl Reference {
             }
         }
         for (host, owners) in &self.owners {
-            assert!(!owners.is_empty() || self.deleted.contains(host), "the last owner is gone");
+            assert!(
+                !owners.is_empty() || self.deleted.contains(host),
+                "the last owner is gone"
+            );
         }
         for (selector, end) in &self.ends {
             let token = records.token(*selector).expect("tokens stay on record");
             let link = records.link(&token.host, token.link).expect("so do links");
             if *end <= link.updated_at {
-                assert!(world.opens(*selector).is_err(), "a retired token opens again");
+                assert!(
+                    world.opens(*selector).is_err(),
+                    "a retired token opens again"
+                );
             }
         }
     }
 }
 
 fn rows(records: &Records) -> Vec<(RowKey, Row)> {
-    records.iter().map(|(key, row)| (key.clone(), row.clone())).collect()
+    records
+        .iter()
+        .map(|(key, row)| (key.clone(), row.clone()))
+        .collect()
 }
 
 /// Digests are in no event.
@@ -237,14 +263,18 @@ fuzz_target!(|play: Play| {
     }
     let mut reference = Reference::default();
     reference.follow(&world);
-    for step in play.steps.iter().take(MAX_STEPS) {
+    for step in play.steps.0.iter().take(MAX_STEPS) {
         let (host, actor, command) = step.spell(&mut world);
         let before = rows(world.records());
         let log = world.log().len();
         let uses = uses(&world, &command);
         match world.run(&host, &actor, &command) {
             Err(error) => {
-                assert_eq!(rows(world.records()), before, "a refused command changes nothing");
+                assert_eq!(
+                    rows(world.records()),
+                    before,
+                    "a refused command changes nothing"
+                );
                 assert_eq!(world.log().len(), log);
                 assert!(!matches!(error, CommandError::FactMissing { .. }));
                 assert!(!error.code().is_empty());
@@ -252,7 +282,11 @@ fuzz_target!(|play: Play| {
             Ok(events) => {
                 assert_eq!(world.log().len(), log + events.len());
                 if events.is_empty() {
-                    assert_eq!(rows(world.records()), before, "without events nothing changes");
+                    assert_eq!(
+                        rows(world.records()),
+                        before,
+                        "without events nothing changes"
+                    );
                 }
                 for event in &events {
                     let json = serde_json::to_string(event).expect("events are kept");
@@ -261,7 +295,10 @@ fuzz_target!(|play: Play| {
                 limits(&world, uses);
                 let mut again = world.clone();
                 if let Ok(second) = again.run(&host, &actor, &command) {
-                    assert!(second.is_empty(), "a second effect of {command:?}: {second:?}");
+                    assert!(
+                        second.is_empty(),
+                        "a second effect of {command:?}: {second:?}"
+                    );
                 }
             }
         }
@@ -293,7 +330,10 @@ fn limits(world: &World, claimed: Option<(OrgId, LinkId, u64)>) {
     let Some((host, id, before)) = claimed else {
         return;
     };
-    let link = world.records().link(&host, id).expect("its token was there");
+    let link = world
+        .records()
+        .link(&host, id)
+        .expect("its token was there");
     let after = world.uses(&host, id);
     assert!(after <= before + 1);
     if let Some(limit) = link.config.max_uses {

@@ -5,6 +5,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use guestlist_fuzz::Few;
 use guestlist_fuzz::play::{Step, populated};
 use guestlist_membership::{By, Event, Records, Row, RowKey, Stamp, evolve};
 use guestlist_types::{OrgId, Timestamp, UserId};
@@ -14,8 +15,8 @@ use serde::de::DeserializeOwned;
 
 #[derive(Arbitrary, Debug)]
 struct Replay<'a> {
-    steps: Vec<Step>,
-    changes: Vec<Change>,
+    steps: Few<Step>,
+    changes: Few<Change>,
     raw: &'a [u8],
 }
 
@@ -33,7 +34,7 @@ type Entry = (OrgId, Stamp, Event);
 
 fuzz_target!(|replay: Replay<'_>| {
     let mut world = populated();
-    for step in replay.steps.iter().take(16) {
+    for step in &replay.steps.0 {
         let (host, actor, command) = step.spell(&mut world);
         let _ = world.run(&host, &actor, &command);
     }
@@ -47,7 +48,7 @@ fuzz_target!(|replay: Replay<'_>| {
     {
         log.push((host, stamp, event));
     }
-    for change in replay.changes.iter().take(16) {
+    for change in &replay.changes.0 {
         apply(&mut log, change);
     }
 
@@ -76,7 +77,10 @@ fn fold(log: &[Entry]) -> Vec<(RowKey, Row)> {
     for (host, stamp, event) in log {
         evolve(&mut records, host, stamp, event);
     }
-    records.iter().map(|(key, row)| (key.clone(), row.clone())).collect()
+    records
+        .iter()
+        .map(|(key, row)| (key.clone(), row.clone()))
+        .collect()
 }
 
 fn through_json<T: Serialize + DeserializeOwned>(value: &T) -> T {

@@ -18,10 +18,17 @@ fuzz_target!(|data: &[u8]| {
     };
     let lines: Vec<&str> = text.split('\n').take(8).collect();
     let patterns: Vec<Pattern> = lines.iter().filter_map(|line| parse(line)).collect();
-    let keys: Vec<Key> = lines.iter().filter_map(|line| Key::parse(line).ok()).collect();
+    let keys: Vec<Key> = lines
+        .iter()
+        .filter_map(|line| Key::parse(line).ok())
+        .collect();
     for pattern in patterns.iter().chain([&Pattern::all()]) {
         for key in &keys {
-            assert_eq!(pattern.covers(key), covers(pattern, key), "{pattern:?} {key:?}");
+            assert_eq!(
+                pattern.covers(key),
+                covers(pattern, key),
+                "{pattern:?} {key:?}"
+            );
         }
         for other in &patterns {
             assert_eq!(pattern.includes(other), includes(pattern, other));
@@ -87,7 +94,10 @@ fn stored(data: &[u8]) {
     .into_iter()
     .flatten()
     {
-        assert_eq!(pattern.kind() == PatternKind::All, pattern.as_str().is_empty());
+        assert_eq!(
+            pattern.kind() == PatternKind::All,
+            pattern.as_str().is_empty()
+        );
         if pattern.kind() != PatternKind::All {
             assert_eq!(parse(pattern.as_str()).as_ref(), Some(&pattern));
         }

@@ -4,7 +4,9 @@
 #![no_main]
 
 use guestlist_fuzz::format::{digit, is_token};
-use guestlist_token::{InviteToken, JoinUrl, SecretUrl, TokenError, TokenKind, UrlStyle, token_from_url};
+use guestlist_token::{
+    InviteToken, JoinUrl, SecretUrl, TokenError, TokenKind, UrlStyle, token_from_url,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -76,11 +78,16 @@ fn is_base(text: &str) -> bool {
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
     let Some(rest) = rest else { return false };
-    let hosted = !matches!(rest.bytes().next(), None | Some(b'/' | b'?' | b'#' | b'&' | b':'));
+    let hosted = !matches!(
+        rest.bytes().next(),
+        None | Some(b'/' | b'?' | b'#' | b'&' | b':')
+    );
     let plain = text.bytes().all(|byte| {
         matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9')
             || "-._~:/?#[]@!$&()*+,;=%".contains(char::from(byte))
     });
-    let names_a_token = ["?token=", "&token="].iter().any(|name| text.contains(name));
+    let names_a_token = ["?token=", "&token="]
+        .iter()
+        .any(|name| text.contains(name));
     text.len() <= 1024 && hosted && plain && !text.contains('#') && !names_a_token
 }

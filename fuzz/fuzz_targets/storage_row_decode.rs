@@ -15,10 +15,10 @@ use guestlist::{
     Member, MemberFilter, MemoryStore, NewOrganization, OrgId, Page, Pattern, Pepper, PepperId,
     PepperRing, Timestamp, Uses,
 };
-use guestlist_fuzz::ready;
+use guestlist_fuzz::{Few, ready};
 use guestlist_membership::member::ActingRule;
 use guestlist_membership::organization::Settings;
-use guestlist_membership::{Fact, LinkRef, Root, Scope, Seats};
+use guestlist_membership::{Fact, LinkRef, Root, Row, RowKey, Scope, Seats};
 use guestlist_store::{
     Capabilities, EventFilter, Kv, KvCheck, KvCommitted, KvOp, KvRange, KvStore, Load, MemoryKv,
     Query, Store, StoreError,
@@ -36,8 +36,14 @@ struct Edit<'a> {
 
 #[derive(Arbitrary, Debug)]
 enum How<'a> {
-    Flip { at: u16, bit: u8 },
-    Byte { at: u16, with: u8 },
+    Flip {
+        at: u16,
+        bit: u8,
+    },
+    Byte {
+        at: u16,
+        with: u8,
+    },
     Cut(u16),
     Append(&'a [u8]),
     /// Behind the revision and the format.
@@ -57,7 +63,9 @@ impl Entropy for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), guestlist::EntropyError> {
         let mut state = self.0.lock().expect("nobody panics");
         for byte in bytes {
-            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             *byte = (*state >> 33) as u8;
         }
         Ok(())
@@ -84,16 +92,31 @@ struct Watched {
 #[async_trait]
 impl Kv for Watched {
     async fn get(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.read.lock().expect("nobody panics").extend(keys.iter().cloned());
-        Ok(keys.iter().map(|key| self.entries.get(key).cloned()).collect())
+        self.read
+            .lock()
+            .expect("nobody panics")
+            .extend(keys.iter().cloned());
+        Ok(keys
+            .iter()
+            .map(|key| self.entries.get(key).cloned())
+            .collect())
     }
 
-    async fn scan(&self, range: &KvRange, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    async fn scan(
+        &self,
+        range: &KvRange,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
         if range.start >= range.end {
             return Ok(Vec::new());
         }
-        let found = self.entries.range(range.start.clone()..range.end.clone()).take(limit);
-        let found: Vec<_> = found.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let found = self
+            .entries
+            .range(range.start.clone()..range.end.clone())
+            .take(limit);
+        let found: Vec<_> = found
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
         let mut read = self.read.lock().expect("nobody panics");
         // All of the range: an entry that is gone was read as well.
         read.extend(found.iter().map(|(key, _)| key.clone()));
@@ -116,8 +139,14 @@ async fn fill() -> Asked {
         .clock(ManualClock::at(Timestamp::from_micros(1_000_000_000)))
         .entropy(Counting(Mutex::new(1)))
         .build();
-    let (host, guest) = (OrgId::parse("host").expect("plain"), OrgId::parse("guest").expect("plain"));
-    let (alice, bob) = ("alice".parse().expect("plain"), "bob".parse().expect("plain"));
+    let (host, guest) = (
+        OrgId::parse("host").expect("plain"),
+        OrgId::parse("guest").expect("plain"),
+    );
+    let (alice, bob) = (
+        "alice".parse().expect("plain"),
+        "bob".parse().expect("plain"),
+    );
     let new = NewOrganization::new(host.clone(), "host".parse().expect("plain"))
         .founder(alice)
         .settings(Settings {
@@ -138,35 +167,58 @@ async fn fill() -> Asked {
         .expect("allowed");
     let pattern = Pattern::parse("shared/").expect("a prefix");
     let read = ActionSet::of(&[Action::Read]);
-    for to in [Grantee::Organization(Audience::Everyone), Grantee::Group(group.id)] {
+    for to in [
+        Grantee::Organization(Audience::Everyone),
+        Grantee::Group(group.id),
+    ] {
         let grant = guestlist.grant(&alice, &host, to, read, pattern.clone(), None);
         grant.await.expect("allowed");
     }
-    let limited = LinkDraft::review().max_uses(Uses::AtMost(5)).group(group.id);
+    let limited = LinkDraft::review()
+        .max_uses(Uses::AtMost(5))
+        .group(group.id);
     let mut tokens = Vec::new();
     let mut links = Vec::new();
     for draft in [limited, LinkDraft::auto()] {
-        let issued = guestlist.create_link(&alice, &host, draft).await.expect("allowed");
+        let issued = guestlist
+            .create_link(&alice, &host, draft)
+            .await
+            .expect("allowed");
         links.push(issued.link.id);
         tokens.push(issued.token.expect("new"));
     }
-    guestlist.claim(&bob, &tokens[0], Claim::for_organization()).await.expect("open");
+    guestlist
+        .claim(&bob, &tokens[0], Claim::for_organization())
+        .await
+        .expect("open");
     let member = Member::Org(guest.clone());
-    guestlist.approve(&alice, &host, &member).await.expect("pending");
+    guestlist
+        .approve(&alice, &host, &member)
+        .await
+        .expect("pending");
     for user in ["carol", "dan"] {
         let actor = Actor::user(user.parse().expect("plain"));
-        guestlist.claim(&actor, &tokens[0], Claim::for_myself()).await.expect("open");
+        guestlist
+            .claim(&actor, &tokens[0], Claim::for_myself())
+            .await
+            .expect("open");
     }
     let rule = ActingRule {
         groups: BTreeSet::from([group.id]),
         ..ActingRule::default()
     };
-    guestlist.restrict_acting(&bob, &guest, &host, Some(rule)).await.expect("allowed");
+    guestlist
+        .restrict_acting(&bob, &guest, &host, Some(rule))
+        .await
+        .expect("allowed");
     Asked {
         entries: kv.dump().into_iter().collect(),
         host,
         guest,
-        selectors: tokens.iter().map(guestlist::InviteToken::selector).collect(),
+        selectors: tokens
+            .iter()
+            .map(guestlist::InviteToken::selector)
+            .collect(),
         links,
         answers: Vec::new(),
     }
@@ -223,11 +275,17 @@ fn scopes(asked: &Asked) -> Vec<Scope> {
     scopes.push(Scope::of(asked.host.clone(), all.clone()));
     all.extend([Fact::Link(LinkRef::OfToken), Fact::Tally(LinkRef::OfToken)]);
     for selector in &asked.selectors {
-        scopes.push(Scope { root: Root::Token(*selector), facts: all.clone() });
+        scopes.push(Scope {
+            root: Root::Token(*selector),
+            facts: all.clone(),
+        });
     }
     for name in ["host", "guest"] {
         let root = Root::Name(name.parse().expect("plain"));
-        scopes.push(Scope { root, facts: vec![Fact::Organization, Fact::Book] });
+        scopes.push(Scope {
+            root,
+            facts: vec![Fact::Organization, Fact::Book],
+        });
     }
     scopes
 }
@@ -235,13 +293,33 @@ fn scopes(asked: &Asked) -> Vec<Scope> {
 fn queries(asked: &Asked) -> Vec<Query> {
     let (host, link) = (asked.host.clone(), asked.links[0]);
     vec![
-        Query::Links { host: host.clone(), status: None, creator: None },
-        Query::Pending { host: host.clone(), link: None },
-        Query::Members { host: host.clone(), filter: MemberFilter::default() },
-        Query::MembershipsOf { member: Member::Org(asked.guest.clone()), status: None },
-        Query::Uses { host: host.clone(), link },
-        Query::Groups { organization: host.clone() },
-        Query::Grants { organization: host.clone() },
+        Query::Links {
+            host: host.clone(),
+            status: None,
+            creator: None,
+        },
+        Query::Pending {
+            host: host.clone(),
+            link: None,
+        },
+        Query::Members {
+            host: host.clone(),
+            filter: MemberFilter::default(),
+        },
+        Query::MembershipsOf {
+            member: Member::Org(asked.guest.clone()),
+            status: None,
+        },
+        Query::Uses {
+            host: host.clone(),
+            link,
+        },
+        Query::Groups {
+            organization: host.clone(),
+        },
+        Query::Grants {
+            organization: host.clone(),
+        },
         Query::RunOut { host: Some(host) },
     ]
 }
@@ -252,7 +330,10 @@ fn told<T: core::fmt::Debug>(answer: Result<T, StoreError>) -> String {
         Ok(answer) => format!("{answer:?}"),
         Err(error) => {
             assert!(
-                matches!(error, StoreError::Corrupt { .. } | StoreError::NewerSchema { .. }),
+                matches!(
+                    error,
+                    StoreError::Corrupt { .. } | StoreError::NewerSchema { .. }
+                ),
                 "another error: {error:?}"
             );
             format!("! {}", error.code())
@@ -260,16 +341,48 @@ fn told<T: core::fmt::Debug>(answer: Result<T, StoreError>) -> String {
     }
 }
 
+/// Whether a row is of the kind that its key names.
+fn fits(key: &RowKey, row: &Row) -> bool {
+    match (key, row) {
+        (RowKey::Name(_), Row::Name(_))
+        | (RowKey::Owners(_), Row::Owners(_))
+        | (RowKey::SeatTally(_) | RowKey::LinkTally(..), Row::Tally(_))
+        | (RowKey::AccessHead(_), Row::AccessHead(_))
+        | (RowKey::LinkUse(..), Row::LinkUse(_))
+        | (RowKey::Acting(..), Row::Acting(_))
+        | (RowKey::GroupMember(..), Row::GroupMember)
+        | (RowKey::UseCount(..), Row::UseCount(_))
+        | (RowKey::SeatCount(_), Row::SeatCount(_)) => true,
+        (RowKey::Organization(id), Row::Organization(row)) => *id == row.id,
+        (RowKey::Link(host, id), Row::Link(row)) => *host == row.host && *id == row.id,
+        (RowKey::Token(selector), Row::Token(row)) => *selector == row.selector,
+        (RowKey::Membership(host, member), Row::Membership(row)) => {
+            *host == row.host && *member == row.member
+        }
+        (RowKey::Group(_, id), Row::Group(row)) => *id == row.id,
+        (RowKey::Grant(_, id), Row::Grant(row)) => *id == row.id,
+        _ => false,
+    }
+}
+
 fn answers(asked: &Asked, entries: Entries) -> Vec<(String, BTreeSet<Vec<u8>>)> {
     let read = Arc::new(Mutex::new(BTreeSet::new()));
-    let kv = Watched { entries, read: Arc::clone(&read) };
+    let kv = Watched {
+        entries,
+        read: Arc::clone(&read),
+    };
     let store = KvStore::new(kv, Capabilities::immediate(false, false));
     let now = Timestamp::from_micros(2_000_000_000);
     let taken = || core::mem::take(&mut *read.lock().expect("nobody panics"));
     let mut answers = Vec::new();
     for scope in scopes(asked) {
-        let answer = told(ready(store.load(&Load::of(&scope))));
-        answers.push((answer, taken()));
+        let loaded = ready(store.load(&Load::of(&scope)));
+        if let (true, Ok(snapshot)) = (cfg!(feature = "strict"), &loaded) {
+            for (key, row) in snapshot.records().iter() {
+                assert!(fits(key, row), "another kind of row: {key:?} {row:?}");
+            }
+        }
+        answers.push((told(loaded), taken()));
     }
     for query in queries(asked) {
         for limit in [1, 100] {
@@ -287,11 +400,11 @@ fn answers(asked: &Asked, entries: Entries) -> Vec<(String, BTreeSet<Vec<u8>>)> 
     answers
 }
 
-fuzz_target!(|edits: Vec<Edit<'_>>| {
+fuzz_target!(|edits: Few<Edit<'_>>| {
     let asked = asked();
     let mut entries = asked.entries.clone();
     let keys: Vec<Vec<u8>> = entries.keys().cloned().collect();
-    for edit in edits.iter().take(8) {
+    for edit in &edits.0 {
         let key = &keys[usize::from(edit.entry) % keys.len()];
         let old = entries.get(key).cloned().unwrap_or_default();
         if let Some(value) = change(old, &edit.how, &asked.entries, &keys) {

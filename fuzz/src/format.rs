@@ -56,5 +56,7 @@ pub fn is_handle(text: &str) -> bool {
     bytes.len() <= 63
         && bytes.first().is_some_and(is_edge)
         && bytes.last().is_some_and(is_edge)
-        && bytes.iter().all(|byte| is_edge(byte) || matches!(byte, b'-' | b'_'))
+        && bytes
+            .iter()
+            .all(|byte| is_edge(byte) || matches!(byte, b'-' | b'_'))
 }

@@ -19,9 +19,7 @@ use guestlist_membership::organization::{OrganizationCommand, Pause, Settings};
 use guestlist_membership::testing::{
     World, founder, grant_id, group_id, link_id, org, org_member, org_name, role, user, user_member,
 };
-use guestlist_membership::{
-    Actor, AfterRejection, Command, Joins, Metadata, Row, Seats, Standing,
-};
+use guestlist_membership::{Actor, AfterRejection, Command, Joins, Metadata, Row, Seats, Standing};
 use guestlist_token::Selector;
 use guestlist_types::{
     EmailAddress, EmailDomain, GroupName, Label, LinkId, Member, OrgId, Reason, RoleName,
@@ -37,60 +35,151 @@ pub struct Step {
     what: What,
 }
 
+/// Mostly whoever fits the command.
 #[derive(Arbitrary, Debug, Clone)]
-enum Who {
-    Fitting,
-    Founder,
-    System,
-    Somebody {
-        number: u8,
-        organization: Option<u8>,
-        role: Option<u8>,
-    },
+struct Who {
+    kind: u8,
+    number: u8,
+    organization: Option<u8>,
+    role: Option<u8>,
 }
 
 #[derive(Arbitrary, Debug, Clone)]
 enum What {
-    Claim { member: u8, token: u8, forged: bool, answers: u8 },
-    Add { member: u8, gift: Gift, lasts: Option<u8> },
-    Approve { member: u8, gift: Option<Gift>, lasts: Option<u8>, reinstate: bool },
-    Reject { member: u8, said: bool },
-    Remove { member: u8, said: bool },
-    Cancel { member: u8 },
-    Leave { member: u8 },
-    ChangeRole { member: u8, role: u8 },
-    Block { member: u8 },
-    Unblock { member: u8 },
-    LiftRemoval { member: u8 },
-    Expire { member: u8 },
-    RestrictActing { host: u8, rule: Option<(u8, u8)> },
-    Create { link: u8, draft: Draft, as_default: bool },
-    Refresh { link: u8, overlap: u8 },
-    Disable { link: u8 },
-    Enable { link: u8 },
-    Edit { link: u8, draft: Draft },
-    Delete { link: u8 },
-    Reserve { name: u8 },
-    Register { name: u8, founder: Option<u8>, settings: Choices },
-    Rename { name: u8 },
+    Claim {
+        member: u8,
+        token: u8,
+        forged: bool,
+        answers: u8,
+    },
+    Add {
+        member: u8,
+        gift: Gift,
+        lasts: Option<u8>,
+    },
+    Approve {
+        member: u8,
+        gift: Option<Gift>,
+        lasts: Option<u8>,
+        reinstate: bool,
+    },
+    Reject {
+        member: u8,
+        said: bool,
+    },
+    Remove {
+        member: u8,
+        said: bool,
+    },
+    Cancel {
+        member: u8,
+    },
+    Leave {
+        member: u8,
+    },
+    ChangeRole {
+        member: u8,
+        role: u8,
+    },
+    Block {
+        member: u8,
+    },
+    Unblock {
+        member: u8,
+    },
+    LiftRemoval {
+        member: u8,
+    },
+    Expire {
+        member: u8,
+    },
+    RestrictActing {
+        host: u8,
+        rule: Option<(u8, u8)>,
+    },
+    Create {
+        link: u8,
+        draft: Draft,
+        as_default: bool,
+    },
+    Refresh {
+        link: u8,
+        overlap: u8,
+    },
+    Disable {
+        link: u8,
+    },
+    Enable {
+        link: u8,
+    },
+    Edit {
+        link: u8,
+        draft: Draft,
+    },
+    Delete {
+        link: u8,
+    },
+    Reserve {
+        name: u8,
+    },
+    Register {
+        name: u8,
+        founder: Option<u8>,
+        settings: Choices,
+    },
+    Rename {
+        name: u8,
+    },
     Suspend,
     Resume,
     DeleteOrganization,
     Settings(Choices),
     Pause(Option<u8>),
     ResumeLinks,
-    CreateGroup { id: u8, name: u8, internal: bool },
-    RenameGroup { id: u8, name: u8 },
-    DeleteGroup { id: u8 },
-    MarkInternal { id: u8, internal: bool },
-    AddToGroup { id: u8, member: u8 },
-    RemoveFromGroup { id: u8, member: u8 },
-    Nest { outer: u8, inner: u8 },
-    Unnest { outer: u8, inner: u8 },
+    CreateGroup {
+        id: u8,
+        name: u8,
+        internal: bool,
+    },
+    RenameGroup {
+        id: u8,
+        name: u8,
+    },
+    DeleteGroup {
+        id: u8,
+    },
+    MarkInternal {
+        id: u8,
+        internal: bool,
+    },
+    AddToGroup {
+        id: u8,
+        member: u8,
+    },
+    RemoveFromGroup {
+        id: u8,
+        member: u8,
+    },
+    Nest {
+        outer: u8,
+        inner: u8,
+    },
+    Unnest {
+        outer: u8,
+        inner: u8,
+    },
     External(Option<u8>),
     Sharing(u8),
-    Grant { id: u8, to: u8, actions: u8, pattern: u8, lasts: Option<u8> },
-    Revoke { id: u8 },
+    Grant {
+        id: u8,
+        to: u8,
+        actions: u8,
+        pattern: u8,
+        lasts: Option<u8>,
+    },
+    Revoke {
+        id: u8,
+    },
 }
 
 #[derive(Arbitrary, Debug, Clone)]
@@ -179,7 +268,11 @@ impl Gift {
         };
         Preset {
             role: self.role.map(role_of),
-            groups: self.group.map(|id| group_id(1 + id % 4)).into_iter().collect(),
+            groups: self
+                .group
+                .map(|id| group_id(1 + id % 4))
+                .into_iter()
+                .collect(),
             grants: self.grant.map(grant).into_iter().collect(),
         }
     }
@@ -188,10 +281,20 @@ impl Gift {
 impl Draft {
     fn draft(&self) -> LinkDraft {
         let approved = one_of(self.approval, &[LinkDraft::review(), LinkDraft::auto()]);
-        let mut draft = if self.approval % 5 == 4 { LinkDraft::default() } else { approved };
+        let mut draft = if self.approval % 5 == 4 {
+            LinkDraft::default()
+        } else {
+            approved
+        };
         draft.joined_by = one_of(
             self.joined_by,
-            &[None, None, None, Some(JoinedBy::Users), Some(JoinedBy::Organizations)],
+            &[
+                None,
+                None,
+                None,
+                Some(JoinedBy::Users),
+                Some(JoinedBy::Organizations),
+            ],
         );
         draft.preset = self.preset.as_ref().map(Gift::preset);
         draft.expiry = match self.expiry % 4 {
@@ -202,7 +305,9 @@ impl Draft {
         draft.max_uses = match self.uses % 6 {
             0 | 1 => None,
             2 => Some(Uses::Unlimited),
-            more => Some(Uses::AtMost(u64::from(more - 2 - u8::from(self.uses > 250)))),
+            more => Some(Uses::AtMost(u64::from(
+                more - 2 - u8::from(self.uses > 250),
+            ))),
         };
         draft.membership_ttl = match self.lasting % 4 {
             0 | 1 => None,
@@ -227,7 +332,12 @@ impl Choices {
         Settings {
             joins: one_of(
                 self.joins,
-                &[Joins::LinkDecides, Joins::LinkDecides, Joins::AlwaysReview, Joins::AlwaysAuto],
+                &[
+                    Joins::LinkDecides,
+                    Joins::LinkDecides,
+                    Joins::AlwaysReview,
+                    Joins::AlwaysAuto,
+                ],
             ),
             after_rejection: one_of(
                 self.after_rejection,
@@ -240,7 +350,11 @@ impl Choices {
             ),
             standing: one_of(
                 self.standing,
-                &[Standing::Keep, Standing::MustBeMember, Standing::MustHoldRight],
+                &[
+                    Standing::Keep,
+                    Standing::MustBeMember,
+                    Standing::MustHoldRight,
+                ],
             ),
             request_ttl: self.request_ttl.map(lasting),
             seats: self.seats.map(|(limit, count_pending)| Seats {
@@ -267,7 +381,9 @@ pub fn populated() -> World {
 impl Step {
     /// Moves the clock of the world, and spells out who asks what of whom.
     pub fn spell(&self, world: &mut World) -> (OrgId, Actor, Command) {
-        let ticks: [i64; 16] = [0, 0, 0, 0, 1, 1, 1, 2, 2, 61, 3_601, 86_401, -1, -60, -3_600, 5];
+        let ticks: [i64; 16] = [
+            0, 0, 0, 0, 1, 1, 1, 2, 2, 61, 3_601, 86_401, -1, -60, -3_600, 5,
+        ];
         let seconds = ticks[usize::from(self.tick) % ticks.len()];
         let micros = world.now.as_micros().saturating_add(seconds * 1_000_000);
         world.now = guestlist_types::Timestamp::from_micros(micros);
@@ -277,17 +393,17 @@ impl Step {
         };
         let host = org(number);
         let command = self.command(world, &host);
-        let actor = match &self.who {
-            Who::System => Actor::system(),
-            Who::Founder => founder(number),
-            Who::Fitting => fitting(number, &command),
-            Who::Somebody { number, organization, role } => {
-                let mut actor = Actor::user(user(number % 5));
-                if let Some(number) = organization {
+        let actor = match self.who.kind % 16 {
+            0..11 => fitting(number, &command),
+            11 => founder(number),
+            12 => Actor::system(),
+            _ => {
+                let mut actor = Actor::user(user(self.who.number % 5));
+                if let Some(number) = self.who.organization {
                     actor = actor.in_organization(org(number % 4));
                 }
-                if let Some(number) = role {
-                    actor = actor.with_role(role_of(*number));
+                if let Some(number) = self.who.role {
+                    actor = actor.with_role(role_of(number));
                 }
                 actor
             }
@@ -306,35 +422,54 @@ impl Step {
         let now = world.now;
         let until = |lasts: &Option<u8>| lasts.map(|lasts| now + lasting(lasts));
         match &self.what {
-            What::Claim { member, token, forged, answers } => {
+            What::Claim {
+                member,
+                token,
+                forged,
+                answers,
+            } => {
                 let selector = choose(world, host, *token);
                 Command::Member(MemberCommand::Claim {
-                    token: Presented { selector, genuine: !forged },
+                    token: Presented {
+                        selector,
+                        genuine: !forged,
+                    },
                     member: member_of(*member),
                     profile: Profile::default(),
                     answers: vec!["an answer".to_owned(); usize::from(answers % 3)],
                     proxy: world.draw_proxy(),
                 })
             }
-            What::Add { member, gift, lasts } => Command::Member(MemberCommand::Add {
+            What::Add {
+                member,
+                gift,
+                lasts,
+            } => Command::Member(MemberCommand::Add {
                 member: member_of(*member),
                 profile: Profile::default(),
                 gift: Box::new(gift.preset()),
                 expires_at: until(lasts),
                 proxy: world.draw_proxy(),
             }),
-            What::Approve { member, gift, lasts, reinstate } => {
-                Command::Member(MemberCommand::Approve {
-                    member: member_of(*member),
-                    changes: Box::new(Changes {
-                        gift: gift.as_ref().map(Gift::preset),
-                        expires_at: until(lasts),
-                        reinstate: *reinstate,
-                    }),
-                    proxy: world.draw_proxy(),
-                })
-            }
-            What::Create { link: id, draft, as_default } => Command::Link(LinkCommand::Create {
+            What::Approve {
+                member,
+                gift,
+                lasts,
+                reinstate,
+            } => Command::Member(MemberCommand::Approve {
+                member: member_of(*member),
+                changes: Box::new(Changes {
+                    gift: gift.as_ref().map(Gift::preset),
+                    expires_at: until(lasts),
+                    reinstate: *reinstate,
+                }),
+                proxy: world.draw_proxy(),
+            }),
+            What::Create {
+                link: id,
+                draft,
+                as_default,
+            } => Command::Link(LinkCommand::Create {
                 link: link(*id),
                 draft: Box::new(draft.draft()),
                 token: world.draw(host),
@@ -349,7 +484,11 @@ impl Step {
                 link: link(*id),
                 token: world.draw(host),
             }),
-            What::Register { name, founder, settings } => {
+            What::Register {
+                name,
+                founder,
+                settings,
+            } => {
                 let name = org_name(name % 6);
                 Command::Organization(OrganizationCommand::Register {
                     name,
@@ -362,7 +501,13 @@ impl Step {
             What::Pause(lasts) => Command::Organization(OrganizationCommand::PauseLinks {
                 until: until(lasts).map_or(Pause::UntilResumed, Pause::Until),
             }),
-            What::Grant { id, to, actions, pattern: about, lasts } => {
+            What::Grant {
+                id,
+                to,
+                actions,
+                pattern: about,
+                lasts,
+            } => {
                 let to = match to % 4 {
                     0 => Grantee::Organization(Audience::Everyone),
                     1 => Grantee::Group(group_id(1 + to / 4 % 4)),
@@ -398,8 +543,12 @@ impl What {
                 member: member_of(*member),
                 reason: said(*why),
             }),
-            Self::Cancel { member } => Command::Member(M::Cancel { member: member_of(*member) }),
-            Self::Leave { member } => Command::Member(M::Leave { member: member_of(*member) }),
+            Self::Cancel { member } => Command::Member(M::Cancel {
+                member: member_of(*member),
+            }),
+            Self::Leave { member } => Command::Member(M::Leave {
+                member: member_of(*member),
+            }),
             Self::ChangeRole { member, role } => Command::Member(M::ChangeRole {
                 member: member_of(*member),
                 role: role_of(*role),
@@ -408,16 +557,24 @@ impl What {
                 member: member_of(*member),
                 reason: None,
             }),
-            Self::Unblock { member } => Command::Member(M::Unblock { member: member_of(*member) }),
-            Self::LiftRemoval { member } => {
-                Command::Member(M::LiftRemoval { member: member_of(*member) })
-            }
-            Self::Expire { member } => Command::Member(M::Expire { member: member_of(*member) }),
+            Self::Unblock { member } => Command::Member(M::Unblock {
+                member: member_of(*member),
+            }),
+            Self::LiftRemoval { member } => Command::Member(M::LiftRemoval {
+                member: member_of(*member),
+            }),
+            Self::Expire { member } => Command::Member(M::Expire {
+                member: member_of(*member),
+            }),
             Self::RestrictActing { host, rule } => Command::Member(M::RestrictActing {
                 host: org(host % 4),
                 rule: rule.map(|(person, id)| ActingRule {
                     users: BTreeSet::from([user(person % 5)]),
-                    groups: if id % 2 == 0 { BTreeSet::new() } else { BTreeSet::from([group(&id)]) },
+                    groups: if id % 2 == 0 {
+                        BTreeSet::new()
+                    } else {
+                        BTreeSet::from([group(&id)])
+                    },
                 }),
             }),
             Self::Disable { link: id } => Command::Link(L::Disable { link: link(*id) }),
@@ -426,10 +583,12 @@ impl What {
                 draft: Box::new(draft.draft()),
             }),
             Self::Delete { link: id } => Command::Link(L::Delete { link: link(*id) }),
-            Self::Reserve { name } => {
-                Command::Organization(O::ReserveName { name: org_name(name % 6) })
-            }
-            Self::Rename { name } => Command::Organization(O::Rename { name: org_name(name % 6) }),
+            Self::Reserve { name } => Command::Organization(O::ReserveName {
+                name: org_name(name % 6),
+            }),
+            Self::Rename { name } => Command::Organization(O::Rename {
+                name: org_name(name % 6),
+            }),
             Self::Suspend => Command::Organization(O::Suspend),
             Self::Resume => Command::Organization(O::Resume),
             Self::DeleteOrganization => Command::Organization(O::Delete),
@@ -470,9 +629,15 @@ impl What {
             Self::External(id) => Command::Access(A::SetExternalGroup(id.as_ref().map(group))),
             Self::Sharing(number) => Command::Access(A::SetSharing(one_of(
                 *number,
-                &[Sharing::WithinOwn, Sharing::WithinNamespace, Sharing::OwnersOnly],
+                &[
+                    Sharing::WithinOwn,
+                    Sharing::WithinNamespace,
+                    Sharing::OwnersOnly,
+                ],
             ))),
-            Self::Revoke { id } => Command::Access(A::Revoke { grant: grant_id(1 + id % 8) }),
+            Self::Revoke { id } => Command::Access(A::Revoke {
+                grant: grant_id(1 + id % 8),
+            }),
             other => unreachable!("{other:?} was spelled by its caller"),
         }
     }

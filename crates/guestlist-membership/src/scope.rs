@@ -330,9 +330,12 @@ impl Command {
                             .map(|user| Fact::Membership(Member::User(user))),
                     );
                 }
-                OrganizationCommand::ChangeSettings { .. } => {
+                OrganizationCommand::ChangeSettings { settings } => {
                     standing(&mut facts);
-                    facts.extend([Fact::SeatCount, Fact::Seats]);
+                    facts.push(Fact::Seats);
+                    if settings.seats.is_some() {
+                        facts.push(Fact::SeatCount);
+                    }
                 }
                 OrganizationCommand::Rename { name } => {
                     standing(&mut facts);
@@ -368,14 +371,17 @@ impl Command {
                     LinkCommand::Disable { .. } | LinkCommand::Delete { .. } => {
                         facts.extend([Fact::Link(link.clone()), Fact::Tokens(link)]);
                     }
-                    LinkCommand::Edit { .. } => {
+                    LinkCommand::Edit { draft, .. } => {
                         facts.extend([
                             Fact::Link(link.clone()),
                             Fact::Creator(link.clone()),
-                            Fact::UseCount(link.clone()),
-                            Fact::Tally(link),
+                            Fact::Tally(link.clone()),
                             Fact::Book,
                         ]);
+                        // Counting begins where a limit does.
+                        if draft.max_uses.is_some() {
+                            facts.push(Fact::UseCount(link));
+                        }
                     }
                 }
             }

@@ -79,20 +79,17 @@ fn apply(connection: &Connection, plan: &Plan) -> Result<Outcome, Failure> {
 }
 
 fn holds(connection: &Connection, call: &Call, expected: &Expected) -> Result<bool, Failure> {
-    Ok(match *expected {
-        Expected::Number(number) => count(connection, call.sql, &call.values)? == number,
-        Expected::Below { bound, ahead } => {
-            let taken = count(connection, call.sql, &call.values)?;
-            taken.saturating_add(ahead) < bound
-        }
+    Ok(match expected {
+        Expected::Number(number) => count(connection, call.sql, &call.values)? == *number,
+        Expected::Below(bound) => bound.holds(count(connection, call.sql, &call.values)?),
         Expected::Seats { pending, approved } => {
             let with = |status| call.values.iter().chain([status]);
             let mut statement = connection.prepare_cached(call.sql)?;
             let mut counts = |status| -> rusqlite::Result<i64> {
                 statement.query_row(params_from_iter(with(status)), |row| row.get(0))
             };
-            counts(&Value::Name("pending"))? == pending
-                && counts(&Value::Name("approved"))? == approved
+            counts(&Value::Name("pending"))? == *pending
+                && counts(&Value::Name("approved"))? == *approved
         }
     })
 }

@@ -2,7 +2,7 @@
 //! binds and steps.
 
 use guestlist_membership::organization::OrganizationEvent;
-use guestlist_membership::{By, Event, Home, RowKey};
+use guestlist_membership::{By, Event, Home, Row, RowKey};
 use guestlist_store::{Check, Commit, Committed, Receipt, StoreError, Write};
 use guestlist_types::{Bucket, OrgId};
 
@@ -15,10 +15,56 @@ use crate::value::{Value, member_values};
 pub(crate) enum Expected {
     /// This revision or count; none counts as zero.
     Number(i64),
-    /// A count below this, with so many taken before in the same commit.
-    Below { bound: i64, ahead: i64 },
+    /// A count below a bound, once the writes before it in the same commit are done.
+    Below(Bound),
     /// These counts of pending and approved memberships.
     Seats { pending: i64, approved: i64 },
+}
+
+/// What a counter must be below when it is taken from.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    below: i64,
+    /// The count that the same commit has put there before; `None`: the one that is stored.
+    put: Option<i64>,
+    /// What it has added and taken away since.
+    steps: Vec<i64>,
+}
+
+impl Bound {
+    fn of(key: &RowKey, below: u64, earlier: &[Write]) -> Self {
+        let mut bound = Self {
+            below: i64::try_from(below).unwrap_or(i64::MAX),
+            put: None,
+            steps: Vec::new(),
+        };
+        for write in earlier.iter().filter(|write| write.key() == key) {
+            let put = match write {
+                Write::Take { .. } => {
+                    bound.steps.push(1);
+                    continue;
+                }
+                Write::Give { .. } => {
+                    bound.steps.push(-1);
+                    continue;
+                }
+                Write::Put {
+                    row: Row::Tally(count),
+                    ..
+                } => i64::try_from(*count).unwrap_or(i64::MAX),
+                Write::Put { .. } | Write::Delete { .. } => 0,
+            };
+            bound.put = Some(put);
+            bound.steps.clear();
+        }
+        bound
+    }
+
+    pub(crate) fn holds(&self, stored: i64) -> bool {
+        let start = self.put.unwrap_or(stored);
+        let step = |count: i64, step: &i64| count.saturating_add(*step).max(0);
+        self.steps.iter().fold(start, step) < self.below
+    }
 }
 
 /// One commit.
@@ -64,19 +110,8 @@ impl Plan {
                 } => rows::put(key, row, revision.get())?,
                 Write::Delete { key, .. } => rows::delete(key)?,
                 Write::Take { key, below } => {
-                    let earlier = commit.writes[..index].iter();
-                    let ahead = earlier
-                        .filter(
-                            |write| matches!(write, Write::Take { key: other, .. } if other == key),
-                        )
-                        .count();
-                    checks.push((
-                        rows::number(key)?,
-                        Expected::Below {
-                            bound: i64::try_from(*below).unwrap_or(i64::MAX),
-                            ahead: i64::try_from(ahead).unwrap_or(i64::MAX),
-                        },
-                    ));
+                    let bound = Bound::of(key, *below, &commit.writes[..index]);
+                    checks.push((rows::number(key)?, Expected::Below(bound)));
                     rows::take(key)?
                 }
                 Write::Give { key } => rows::give(key)?,

@@ -166,15 +166,20 @@ fn counters_stay_within_their_bounds() {
         };
         let give = || Write::Give { key: key.clone() };
         let conflict = Committed::Conflict { key: key.clone() };
-        let start = put(key.clone(), Row::Tally(0), 1);
+        let again = |count| put(key.clone(), Row::Tally(count), 1);
         for (id, writes, expected) in [
-            (1, vec![start], Committed::Applied),
+            (1, vec![again(0)], Committed::Applied),
             (2, vec![take(2), take(2)], Committed::Applied),
             (3, vec![take(2)], conflict.clone()),
             (4, vec![take(3), take(3)], conflict.clone()),
             (5, vec![give(), give(), give()], Committed::Applied),
             (6, vec![take(u64::MAX)], Committed::Applied),
-            (7, vec![take(0)], conflict),
+            (7, vec![take(0)], conflict.clone()),
+            // Each bound as the writes before it leave the count: it is 1 here.
+            (8, vec![take(2), give(), take(2)], Committed::Applied),
+            (9, vec![take(3), take(3)], conflict.clone()),
+            (10, vec![again(7), take(7)], conflict),
+            (11, vec![take(9), again(0), take(1)], Committed::Applied),
         ] {
             assert_eq!(
                 send(store, commit(id, &host, vec![], writes)),

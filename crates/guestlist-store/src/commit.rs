@@ -367,3 +367,50 @@ const fn is_access_row(key: &RowKey) -> bool {
         RowKey::Group(..) | RowKey::GroupMember(..) | RowKey::Grant(..)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use guestlist_membership::member::MemberEvent;
+    use guestlist_membership::{By, evolve};
+    use guestlist_types::{Member, OrgId, Timestamp, UserId};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_without_having_been_looked_for_must_be_new() {
+        let host = OrgId::parse("org_1").unwrap();
+        let member = Member::User(UserId::parse("ann").unwrap());
+        let stamp = Stamp {
+            at: Timestamp::default(),
+            by: By::System,
+        };
+        let event = Event::Member(MemberEvent::Blocked {
+            member: member.clone(),
+            reason: None,
+        });
+        let snapshot = Snapshot::new();
+        let mut after = snapshot.to_records();
+        evolve(&mut after, &host, &stamp, &event);
+        let commit = Draft {
+            id: CommitId::from_bytes([1; 16]),
+            home: Home::Organization(host.clone()),
+            snapshot: &snapshot,
+            after: &after,
+            stamp,
+            events: vec![event],
+            tags: &[],
+            receipt: Receipt {
+                digest: CommandDigest([0; 32]),
+                reply: String::new(),
+            },
+        }
+        .into_commit();
+        let key = RowKey::Membership(host, member);
+        let revision = Revision::ABSENT;
+        assert_eq!(commit.checks, [Check::Revision { key, revision }]);
+        assert!(matches!(
+            &commit.writes[..],
+            [Write::Put { revision, before: None, .. }] if revision.get() == 1
+        ));
+    }
+}

@@ -416,13 +416,14 @@ fn edit(
         }
         may_give(&creator, &config, records, env)?;
     }
-    let uses = match config.max_uses {
-        Some(_) => Some(
+    // A limit where there was none: what was not counted so far is counted now.
+    let uses = match (link.config.max_uses, config.max_uses) {
+        (None, Some(_)) => Some(
             records
                 .use_count(&link.host, link.id)
                 .ok_or(CommandError::FactMissing { fact: "use count" })?,
         ),
-        None => None,
+        (Some(_), Some(_)) | (_, None) => None,
     };
     Ok(Some(LinkEvent::Edited {
         link: link.id,

@@ -70,7 +70,9 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
             let key = RowKey::LinkTally(host.clone(), *link);
             match uses {
                 Some(uses) => records.put(key, Row::Tally(*uses)),
-                None if records.get(&key).is_some() => records.delete(key),
+                None if config.max_uses.is_none() && records.get(&key).is_some() => {
+                    records.delete(key);
+                }
                 None => {}
             }
         }

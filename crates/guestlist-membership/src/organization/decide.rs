@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::link::{LinkConfig, Preset};
 use crate::member::{Door, MemberEvent, Opening, Profile, Seat};
 use crate::metadata::Metadata;
+use crate::policy::Seats;
 use crate::record::Records;
 use crate::standing::InOrg;
 
@@ -97,8 +98,10 @@ pub(crate) fn decide(
             // Checks the defaults as a new link would; the ceiling is checked with each link,
             // because it is its creator who gives.
             check(settings, env)?;
+            // Counted anew where a limit begins or counts otherwise than before.
+            let counts = |seats: Option<Seats>| seats.map(|seats| seats.count_pending);
             let seats_taken = match settings.seats {
-                Some(seats) => {
+                Some(seats) if counts(organization.settings.seats) != counts(settings.seats) => {
                     let count = records
                         .seat_count(host)
                         .ok_or(CommandError::FactMissing { fact: "seat count" })?;
@@ -109,7 +112,7 @@ pub(crate) fn decide(
                     };
                     Some(count.approved + pending)
                 }
-                None => None,
+                Some(_) | None => None,
             };
             (organization.settings != **settings).then(|| OrganizationEvent::SettingsChanged {
                 settings: settings.clone(),

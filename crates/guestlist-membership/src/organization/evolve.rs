@@ -58,7 +58,9 @@ pub(crate) fn evolve(
             let key = RowKey::SeatTally(host.clone());
             match seats_taken {
                 Some(taken) => records.put(key, Row::Tally(*taken)),
-                None if records.get(&key).is_some() => records.delete(key),
+                None if settings.seats.is_none() && records.get(&key).is_some() => {
+                    records.delete(key);
+                }
                 None => {}
             }
         }

@@ -218,6 +218,14 @@ pub(super) fn company(id: &str) -> Member {
     Member::Org(org(id))
 }
 
+/// Another organization whose rows live in the same bucket.
+pub(super) fn neighbour(of: &OrgId) -> OrgId {
+    let others = (0_u32..).map(|number| org(&format!("neighbour_{number}")));
+    let mut same = others.filter(|other| Bucket::of(other) == Bucket::of(of));
+    same.next()
+        .unwrap_or_else(|| panic!("no organization in the bucket of {of}"))
+}
+
 fn pepper(number: u16) -> (PepperId, Pepper) {
     let secret = [u8::try_from(number).unwrap_or(u8::MAX); 32];
     let pepper = must(Pepper::from_bytes(&secret), "a pepper");

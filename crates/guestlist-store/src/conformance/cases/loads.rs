@@ -213,17 +213,11 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
     let world = build(&h).await;
     let host = world.acme;
     let scope = Scope::of(host.clone(), vec![Fact::Book]);
-    let load_with = async |revision: u64| {
-        let known_books = [
-            KnownBook {
-                organization: org("org_other"),
-                revision: Revision::new(revision),
-            },
-            KnownBook {
-                organization: host.clone(),
-                revision: Revision::new(revision),
-            },
-        ];
+    let load_knowing = async |organization: OrgId, revision: u64| {
+        let known_books = [KnownBook {
+            organization,
+            revision: Revision::new(revision),
+        }];
         let load = Load {
             scope: &scope,
             receipt: None,
@@ -239,7 +233,14 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
             books => panic!("the access rules of {host} are wanted, and these came: {books:?}"),
         }
     };
+    let load_with = async |revision: u64| load_knowing(host.clone(), revision).await;
     let first = h.book(&host).await;
+    let others = load_knowing(org("org_other"), first.revision()).await;
+    assert_eq!(
+        others,
+        Some(first.clone()),
+        "another organization's are no help"
+    );
     assert_eq!(
         load_with(first.revision()).await,
         None,

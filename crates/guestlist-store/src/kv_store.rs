@@ -355,12 +355,14 @@ impl<K: Kv> KvStore<K> {
         limit: usize,
         rows: &mut Vec<(RowKey, Row)>,
     ) -> Result<(), StoreError> {
+        // What a page without a filter needs, and no more.
+        let chunk = limit.clamp(16, SCAN);
         loop {
-            let part = self.kv.scan(&range, SCAN).await?;
+            let part = self.kv.scan(&range, chunk).await?;
             let Some((last, _)) = part.last() else {
                 return Ok(());
             };
-            let (full, last) = (part.len() == SCAN, last.clone());
+            let (full, last) = (part.len() == chunk, last.clone());
             if matches!(query, Query::Pending { .. } | Query::MembershipsOf { .. }) {
                 rows.extend(self.rows(part, query, now).await?);
             } else {

@@ -106,6 +106,11 @@ impl Snapshot {
         self.books.insert(organization, book);
     }
 
+    /// Hands in the access rules of the scope's organization, where the records are decided on.
+    pub fn set_book(&mut self, book: Arc<AccessBook>) {
+        self.records.set_book(book);
+    }
+
     /// Enters the receipt that was asked for. For stores.
     pub fn set_receipt(&mut self, receipt: Option<Receipt>) {
         self.receipt = receipt;
@@ -126,6 +131,12 @@ impl Snapshot {
     #[must_use]
     pub fn to_records(&self) -> Records {
         self.records.clone()
+    }
+
+    /// The rows, without their revisions.
+    #[must_use]
+    pub fn into_records(self) -> Records {
+        self.records
     }
 
     /// The rows that were looked for, with their revisions.

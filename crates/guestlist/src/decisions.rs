@@ -117,10 +117,10 @@ impl<S: Store> Guestlist<S> {
         };
         let loaded = self.load(&scope).await?;
         let active = loaded
-            .records
+            .records()
             .host()
-            .and_then(|host| guestlist_membership::active_named(&loaded.records, host, name));
-        Ok(match (active, loaded.records.book()) {
+            .and_then(|host| guestlist_membership::active_named(loaded.records(), host, name));
+        Ok(match (active, loaded.records().book()) {
             (Some(_), Some(book)) => guestlist_access::decide(
                 book,
                 &Principal::Anonymous,
@@ -194,7 +194,7 @@ impl<S: Store> Guestlist<S> {
                     continue;
                 };
                 let scope = Scope::of(host.clone(), vec![Fact::Organization]);
-                let records = self.load(&scope).await?.records;
+                let records = self.records(&scope).await?;
                 let Some(name) = records.organization(&host).map(|host| host.name.clone()) else {
                     continue;
                 };
@@ -235,12 +235,12 @@ impl<S: Store> Guestlist<S> {
         let env = self.env(now, &Stated::NOBODY);
         let principal = match subject {
             Subject::Anonymous => Principal::Anonymous,
-            Subject::Member(member) => principal_of(&loaded.records, organization, member, &env)
+            Subject::Member(member) => principal_of(loaded.records(), organization, member, &env)
                 .map(Principal::Member)
                 .ok_or_else(|| not_found("membership"))?,
         };
         let book = loaded
-            .records
+            .records()
             .book()
             .ok_or_else(|| not_found("organization"))?;
         Ok(guestlist_access::explain(
@@ -269,7 +269,7 @@ impl<S: Store> Guestlist<S> {
             ))
             .await?;
         let book = loaded
-            .records
+            .records()
             .book()
             .ok_or_else(|| not_found("organization"))?;
         let now = self.now();
@@ -299,7 +299,7 @@ impl<S: Store> Guestlist<S> {
         // name them.
         let named: std::collections::BTreeSet<Member> = book.members_named().collect();
         for member in named.difference(&known) {
-            principals.extend(principal_of(&loaded.records, organization, member, &env));
+            principals.extend(principal_of(loaded.records(), organization, member, &env));
         }
         Ok(guestlist_access::who(book, &principals, action, key, now))
     }
@@ -340,7 +340,7 @@ impl<S: Store> Guestlist<S> {
         let loaded = self.load(&Scope { root, facts }).await?;
         let now = self.now();
         let env = self.env(now, &Stated::NOBODY);
-        let records = &loaded.records;
+        let records = loaded.records();
         // A name leads to the organization that has it now, not to one that had it once.
         let host = records.host().filter(|host| {
             own || records

@@ -320,6 +320,11 @@ impl<S: Store> Guestlist<S> {
         self.load_with(scope, None).await
     }
 
+    /// The rows of a scope, for reads that need nothing else.
+    pub(crate) async fn records(&self, scope: &Scope) -> Result<Records, Error> {
+        Ok(self.load(scope).await?.snapshot.into_records())
+    }
+
     async fn load_with(&self, scope: &Scope, receipt: Option<CommitId>) -> Result<Loaded, Error> {
         let known = if needs_books(scope) {
             self.books.known()
@@ -358,15 +363,12 @@ impl<S: Store> Guestlist<S> {
                 known = &[];
                 continue;
             }
-            let mut records = snapshot.to_records();
-            if let Some(book) = records.host().and_then(|host| books.get(host)) {
-                records.set_book(Arc::clone(book));
+            let mut snapshot = snapshot;
+            let own = snapshot.records().host().and_then(|host| books.get(host));
+            if let Some(book) = own {
+                snapshot.set_book(Arc::clone(book));
             }
-            return Ok(Loaded {
-                snapshot,
-                records,
-                books,
-            });
+            return Ok(Loaded { snapshot, books });
         }
     }
 
@@ -453,19 +455,19 @@ impl<S: Store> Guestlist<S> {
                 }),
             ) = (ask.presented, &mut command)
             {
-                tags.extend(self.present(&loaded.records, token, presented));
+                tags.extend(self.present(loaded.records(), token, presented));
             }
             let host = loaded
-                .records
+                .records()
                 .host()
                 .cloned()
                 .unwrap_or_else(|| ask.host.clone());
-            let creator = creator_of(&command, &loaded.records, &host);
+            let creator = creator_of(&command, loaded.records(), &host);
             let stated = self
-                .stated(&loaded.records, &host, creator.as_ref())
+                .stated(loaded.records(), &host, creator.as_ref())
                 .await?;
             let env = self.env(self.now(), &stated);
-            let decided = match decide(&loaded.records, &host, ask.actor, &command, &env) {
+            let decided = match decide(loaded.records(), &host, ask.actor, &command, &env) {
                 Ok(decided) => decided,
                 // What holds the last use or seat may have run out without anybody having
                 // written that.
@@ -478,7 +480,7 @@ impl<S: Store> Guestlist<S> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let mut after = loaded.records.clone();
+            let mut after = loaded.snapshot.to_records();
             for event in &decided.events {
                 evolve(&mut after, &host, &decided.stamp, event);
             }
@@ -575,16 +577,19 @@ impl<S: Store> Guestlist<S> {
 /// What was loaded, with access rules put in their places.
 pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
-    pub(crate) records: Records,
     pub(crate) books: BTreeMap<OrgId, Arc<AccessBook>>,
 }
 
 impl Loaded {
+    /// The rows.
+    pub(crate) const fn records(&self) -> &Records {
+        self.snapshot.records()
+    }
+
     /// Nothing.
     pub(crate) fn empty() -> Self {
         Self {
             snapshot: Snapshot::new(),
-            records: Records::new(),
             books: BTreeMap::new(),
         }
     }

@@ -302,7 +302,7 @@ impl<S: Store> Guestlist<S> {
     /// `invalid-token`, the same for every reason.
     pub async fn preview(&self, token: &InviteToken) -> Result<LinkPreview, Error> {
         let loaded = self.load(&token_scope(token, [])).await?;
-        let records = &loaded.records;
+        let records = loaded.records();
         let genuine = self.verify(records, token).is_valid() && token.kind() == TokenKind::Link;
         let creator = records
             .token(token.selector())
@@ -336,7 +336,7 @@ impl<S: Store> Guestlist<S> {
     ) -> Result<TokenReport, Error> {
         self.check_read(actor, host, &Reading::Links).await?;
         let loaded = self.load(&token_scope(token, [])).await?;
-        let records = &loaded.records;
+        let records = loaded.records();
         let genuine = self.verify(records, token).is_valid();
         let link = records
             .token(token.selector())
@@ -388,7 +388,7 @@ impl<S: Store> Guestlist<S> {
         for id in &ids {
             facts.extend([Fact::Link(LinkRef::Id(*id)), Fact::Tally(LinkRef::Id(*id))]);
         }
-        let records = self.load(&Scope::of(host.clone(), facts)).await?.records;
+        let records = self.records(&Scope::of(host.clone(), facts)).await?;
         let now = self.now();
         let organization = records
             .organization(host)

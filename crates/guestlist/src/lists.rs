@@ -56,7 +56,7 @@ impl<S: Store> Guestlist<S> {
         self.check_read(actor, organization, &Reading::Groups)
             .await?;
         let scope = Scope::of(organization.clone(), vec![Fact::Book]);
-        let records = self.load(&scope).await?.records;
+        let records = self.records(&scope).await?;
         let book = records
             .book()
             .filter(|book| book.group(group).is_some())

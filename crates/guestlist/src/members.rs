@@ -563,7 +563,7 @@ impl<S: Store> Guestlist<S> {
         self.check_read(actor, host, &Reading::Membership(member))
             .await?;
         let scope = Scope::of(host.clone(), vec![Fact::Membership(member.clone())]);
-        let records = self.load(&scope).await?.records;
+        let records = self.records(&scope).await?;
         records
             .membership(host, member)
             .cloned()
@@ -636,9 +636,8 @@ impl<S: Store> Guestlist<S> {
     ) -> Result<std::collections::BTreeSet<Member>, Error> {
         let book = Scope::of(host.clone(), vec![Fact::Book]);
         let listed: Vec<(Member, Episode)> = self
-            .load(&book)
+            .records(&book)
             .await?
-            .records
             .book()
             .into_iter()
             .flat_map(|book| book.members_of(group))
@@ -651,7 +650,7 @@ impl<S: Store> Guestlist<S> {
             .iter()
             .map(|(member, _)| Fact::Membership(member.clone()))
             .collect();
-        let records = self.load(&Scope::of(host.clone(), facts)).await?.records;
+        let records = self.records(&Scope::of(host.clone(), facts)).await?;
         Ok(listed
             .into_iter()
             .filter(|(member, episode)| {
@@ -684,7 +683,7 @@ impl<S: Store> Guestlist<S> {
             .map(Fact::Membership)
             .into_iter()
             .collect();
-        let records = self.load(&Scope::of(home.clone(), facts)).await?.records;
+        let records = self.records(&Scope::of(home.clone(), facts)).await?;
         let env = self.env(self.now(), &guestlist_membership::Stated::NOBODY);
         let reading = Reading::MembershipsOf(member);
         guestlist_membership::may_read(&records, &home, actor, &reading, &env)?;
@@ -773,7 +772,7 @@ impl<S: Store> Guestlist<S> {
             .iter()
             .map(|(member, _)| Fact::Membership(member.clone()))
             .collect();
-        let records = self.load(&Scope::of(host.clone(), facts)).await?.records;
+        let records = self.records(&Scope::of(host.clone(), facts)).await?;
         let now = self.now();
         let people = uses.into_iter().map(|(member, held)| {
             // Of the current episode only, if it came through this link.

@@ -283,11 +283,11 @@ impl<S: Store> Guestlist<S> {
         facts.extend(actor.as_member().map(Fact::Membership));
         let loaded = self.load(&Scope::of(organization.clone(), facts)).await?;
         let env = self.env(self.now(), &Stated::NOBODY);
-        may_read(&loaded.records, organization, actor, reading, &env)?;
-        if loaded.records.organization(organization).is_none() {
+        may_read(loaded.records(), organization, actor, reading, &env)?;
+        if loaded.records().organization(organization).is_none() {
             return Err(not_found("organization"));
         }
-        Ok(loaded.records)
+        Ok(loaded.snapshot.into_records())
     }
 }
 

@@ -111,6 +111,32 @@ pub enum Grantee {
     Member(Member),
 }
 
+impl AccessCommand {
+    /// The member that this command puts in a group, takes out of one, or gives a grant to: its
+    /// membership is a fact of the decision.
+    #[must_use]
+    pub const fn member(&self) -> Option<&Member> {
+        match self {
+            Self::AddToGroup { member, .. }
+            | Self::RemoveFromGroup { member, .. }
+            | Self::Grant {
+                to: Grantee::Member(member),
+                ..
+            } => Some(member),
+            Self::CreateGroup { .. }
+            | Self::RenameGroup { .. }
+            | Self::DeleteGroup { .. }
+            | Self::MarkInternal { .. }
+            | Self::NestGroup { .. }
+            | Self::UnnestGroup { .. }
+            | Self::SetExternalGroup(_)
+            | Self::SetSharing(_)
+            | Self::Grant { .. }
+            | Self::Revoke { .. } => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Every command, decided.
 
-use guestlist_access::{AccessCommand, Grantee, Target};
+use guestlist_access::{AccessCommand, Target};
 use guestlist_types::{Member, OrgId};
 
 use crate::actor::Actor;
@@ -69,24 +69,7 @@ fn decide_access(
     let book = records.book().ok_or(CommandError::FactMissing {
         fact: "access rules",
     })?;
-    let member = match command {
-        AccessCommand::AddToGroup { member, .. }
-        | AccessCommand::RemoveFromGroup { member, .. }
-        | AccessCommand::Grant {
-            to: Grantee::Member(member),
-            ..
-        } => Some(member),
-        AccessCommand::CreateGroup { .. }
-        | AccessCommand::RenameGroup { .. }
-        | AccessCommand::DeleteGroup { .. }
-        | AccessCommand::MarkInternal { .. }
-        | AccessCommand::NestGroup { .. }
-        | AccessCommand::UnnestGroup { .. }
-        | AccessCommand::SetExternalGroup(_)
-        | AccessCommand::SetSharing(_)
-        | AccessCommand::Grant { .. }
-        | AccessCommand::Revoke { .. } => None,
-    };
+    let member = command.member();
     let live = member.and_then(|member| match records.membership(host, member) {
         Some(record) if record.status.is_some() => record.principal(env.roles, env.now),
         // Users of the host that guestlist keeps no membership of.

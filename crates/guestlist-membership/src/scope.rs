@@ -4,8 +4,6 @@
 //! token belongs to). [`Scope::missing`] tells which rows can be named by now, so every store
 //! loads the same way: ask, read those rows, hand them in, ask again, until nothing is missing.
 
-use guestlist_access::AccessCommand;
-use guestlist_access::Grantee;
 use guestlist_token::Selector;
 use guestlist_types::{LinkId, Member, OrgId, OrgName};
 
@@ -484,25 +482,7 @@ impl Command {
             Self::Access(command) => {
                 standing(&mut facts);
                 facts.push(Fact::Book);
-                let target = match command {
-                    AccessCommand::AddToGroup { member, .. }
-                    | AccessCommand::RemoveFromGroup { member, .. }
-                    | AccessCommand::Grant {
-                        to: Grantee::Member(member),
-                        ..
-                    } => Some(member),
-                    AccessCommand::CreateGroup { .. }
-                    | AccessCommand::RenameGroup { .. }
-                    | AccessCommand::DeleteGroup { .. }
-                    | AccessCommand::MarkInternal { .. }
-                    | AccessCommand::NestGroup { .. }
-                    | AccessCommand::UnnestGroup { .. }
-                    | AccessCommand::SetExternalGroup(_)
-                    | AccessCommand::SetSharing(_)
-                    | AccessCommand::Grant { .. }
-                    | AccessCommand::Revoke { .. } => None,
-                };
-                facts.extend(target.cloned().map(Fact::Membership));
+                facts.extend(command.member().cloned().map(Fact::Membership));
             }
         }
         Scope { root, facts }

@@ -100,22 +100,17 @@ impl<S: Store> Host<S> {
         actor
     }
 
-    /// The first page of members, or the last full one.
+    /// The first page of members, or one near the end, with three full ones behind it.
     async fn page(&self, deep: bool) -> Page {
         let mut page = Page::first(100).expect("at most 1,000");
-        if !deep {
-            return page;
-        }
-        loop {
-            let Some(next) = self.members(&page).await.1 else {
-                return page;
-            };
-            let behind = page.clone().after(next);
-            if self.members(&behind).await.0 < 100 {
-                return page;
+        if deep {
+            let pages = self.came.load(Ordering::Relaxed) / 100;
+            for _ in 0..pages.saturating_sub(4) {
+                let next = self.members(&page).await.1;
+                page = page.after(next.expect("there are more"));
             }
-            page = behind;
         }
+        page
     }
 
     async fn members(&self, page: &Page) -> (usize, Option<guestlist::Cursor>) {

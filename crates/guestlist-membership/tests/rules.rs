@@ -604,6 +604,19 @@ fn a_removal_is_an_epoch() {
 }
 
 #[test]
+fn a_token_of_the_moment_of_removal_is_not_newer() {
+    let mut world = World::populated();
+    let link = auto(&world);
+    claim(&mut world, 4, link).unwrap();
+    remove(&mut world, user_member(4)).unwrap();
+    let same_moment = refresh(&mut world, 2, Duration::ZERO).unwrap();
+    refused(&claim(&mut world, 4, same_moment), "invalid-token");
+    world.pass(Duration::from_micros(1));
+    let newer = refresh(&mut world, 2, Duration::ZERO).unwrap();
+    refused(&claim(&mut world, 4, newer), "done");
+}
+
+#[test]
 fn a_removal_wins_over_always_auto_and_can_be_lifted() {
     let mut world = World::populated();
     set(&mut world, |settings| settings.joins = Joins::AlwaysAuto).unwrap();
@@ -804,6 +817,21 @@ fn an_owner_is_not_limited_in_time() {
 }
 
 #[test]
+fn a_role_that_became_the_owners_has_no_end() {
+    let mut world = World::populated();
+    let draft = LinkDraft::auto()
+        .role(role("admin"))
+        .membership_ttl(Lasting::For(HOUR));
+    let link = world.create(0, &Actor::system(), 9, draft).unwrap();
+    world.roles = RoleCatalog::new(vec![
+        Role::new(role("member"), []),
+        Role::new(role("admin"), Capability::ALL),
+    ])
+    .unwrap();
+    refused(&claim(&mut world, 4, link), "owner-can-not-expire");
+}
+
+#[test]
 fn approve_can_give_something_else() {
     let mut world = World::populated();
     let link = create(
@@ -878,6 +906,25 @@ fn another_link_lets_a_waiting_request_in() {
     assert_eq!(record.door.link(), Some(link_id(4)));
     assert_eq!(record.episode, Episode::new(1));
     assert_eq!(record.approved_by, Some(By::Policy));
+    world.check();
+}
+
+#[test]
+fn its_own_link_lets_a_waiting_request_in_once_it_approves_itself() {
+    let mut world = World::populated();
+    let link = create(&mut world, 3, LinkDraft::review().max_uses(Uses::AtMost(1)));
+    claim(&mut world, 4, link).unwrap();
+    edit(&mut world, 3, LinkDraft::auto()).unwrap();
+    let events = claim(&mut world, 4, link).unwrap();
+    let Event::Member(MemberEvent::Approved { link_uses, .. }) = &events[0] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(link_uses.len(), 1, "the use that it held is settled");
+    assert_eq!(
+        (link_uses[0].state, link_uses[0].counted),
+        (UseState::Settled, 0)
+    );
+    assert_eq!(uses(&world, 3), 1);
     world.check();
 }
 
@@ -1410,6 +1457,8 @@ fn disabling_and_enabling() {
     for token in [own, overlapping] {
         refused(&claim(&mut world, 2, token), "invalid-token");
     }
+    let link = world.records().link(&org(0), link_id(2)).unwrap();
+    assert_eq!((link.token, link.overlapping.len()), (None, 0));
     // Who is in stays in, who waits goes on waiting and can be let in.
     assert_eq!(
         (phase(&world, 3), phase(&world, 4)),
@@ -1690,8 +1739,13 @@ fn one_error_for_every_dead_token() {
     world.link(0, &founder(0), delete).unwrap();
     let short = LinkDraft::auto().expiry(Expiry::After(MINUTE));
     dead.push(("link-expired", create(&mut world, 12, short)));
-    let once = create(&mut world, 13, LinkDraft::auto().max_uses(Uses::AtMost(1)));
-    claim_org(&mut world, 1, once).unwrap();
+    // Exhausted comes before whatever else its link would ask.
+    let draft = LinkDraft::auto()
+        .max_uses(Uses::AtMost(1))
+        .allow_domain(EmailDomain::parse("corp.example").unwrap());
+    let once = create(&mut world, 13, draft);
+    let first = founder(1).with_verified_email(email("ada@corp.example"));
+    world.claim(&first, org_member(1), once).unwrap();
     dead.push(("link-exhausted", once));
     let creator = join(&mut world, 2, "admin");
     let orphan = world.create(0, &creator, 14, LinkDraft::auto()).unwrap();
@@ -1920,6 +1974,21 @@ fn no_role_above_ones_own_is_given_or_taken() {
 }
 
 #[test]
+fn only_owners_delete_their_organization() {
+    let mut world = World::new();
+    world.roles = RoleCatalog::owner_admin_reviewer_member();
+    world.register(0, Settings::default());
+    // Administrators of this catalog may change settings.
+    let admin = join(&mut world, 4, "admin");
+    let delete = OrganizationCommand::Delete;
+    refused(
+        &world.organization(0, &admin, delete.clone()),
+        "role-above-own",
+    );
+    refused(&world.organization(0, &founder(0), delete), "done");
+}
+
+#[test]
 fn the_lowest_role_is_a_gift_like_any_other() {
     // The lowest role can something that the second one can't.
     let mut world = World::new();
@@ -2030,21 +2099,28 @@ fn groups_and_grants_within_what_one_may_give() {
 
 #[test]
 fn what_was_promised_is_checked_again_when_it_is_given() {
-    let mut world = World::populated();
-    let admin = join(&mut world, 4, "admin");
-    let share = with_grant(&[Action::Read, Action::Share], "a/");
-    add(&mut world, user_member(4), share).unwrap();
-    let draft = LinkDraft::auto()
-        .joined_by(JoinedBy::Users)
-        .grant(preset_grant(&[Action::Read], "a/"));
-    let link = world.create(0, &admin, 9, draft).unwrap();
-    claim(&mut world, 3, link).unwrap();
-    assert_eq!(phase(&world, 3), Phase::Approved);
-    // The creator comes back without what it shared: its link doesn't approve by itself now.
-    leave(&mut world, 4).unwrap();
-    join(&mut world, 4, "admin");
-    claim(&mut world, 2, link).unwrap();
-    assert_eq!(phase(&world, 2), Phase::Pending);
+    for (standing, expected) in [
+        (Standing::MustHoldRight, Phase::Pending),
+        (Standing::MustBeMember, Phase::Pending),
+        (Standing::Keep, Phase::Approved),
+    ] {
+        let mut world = World::populated();
+        set(&mut world, |settings| settings.standing = standing).unwrap();
+        let admin = join(&mut world, 4, "admin");
+        let share = with_grant(&[Action::Read, Action::Share], "a/");
+        add(&mut world, user_member(4), share).unwrap();
+        let draft = LinkDraft::auto()
+            .joined_by(JoinedBy::Users)
+            .grant(preset_grant(&[Action::Read], "a/"));
+        let link = world.create(0, &admin, 9, draft).unwrap();
+        claim(&mut world, 3, link).unwrap();
+        assert_eq!(phase(&world, 3), Phase::Approved);
+        // The creator comes back without what it shared: its link doesn't approve by itself now.
+        leave(&mut world, 4).unwrap();
+        join(&mut world, 4, "admin");
+        claim(&mut world, 2, link).unwrap();
+        assert_eq!(phase(&world, 2), expected, "{standing:?}");
+    }
 }
 
 #[test]
@@ -2367,6 +2443,31 @@ fn whoever_left_reads_nothing_of_its_organization() {
     for reading in [Reading::Members, Reading::MembershipsOf(&own)] {
         assert!(may_read(world.records(), &org(0), &former, &reading, &env).is_err());
     }
+}
+
+#[test]
+fn reading_knows_the_latest_time_that_was_written() {
+    let mut world = World::populated();
+    let until = Some(world.now + HOUR);
+    add_until(
+        &mut world,
+        &founder(0),
+        user_member(4),
+        with_role("admin"),
+        until,
+    )
+    .unwrap();
+    world.pass(HOUR);
+    block(&mut world, user_member(4)).unwrap();
+    world.now = START;
+    let env = Env {
+        now: world.now,
+        roles: &world.roles,
+        creator: &Stated::NOBODY,
+    };
+    let admin = person(4).in_organization(org(0));
+    let answer = may_read(world.records(), &org(0), &admin, &Reading::Links, &env);
+    assert_eq!(answer, Err(CommandError::NotFound { what: "link" }));
 }
 
 // Section 7: proxy users.
@@ -2764,6 +2865,18 @@ fn a_clock_that_steps_back_revives_nothing() {
         START + HOUR * 2,
         "never before it began"
     );
+}
+
+#[test]
+fn events_of_a_link_stay_in_order_after_its_last_use() {
+    let mut world = World::populated();
+    let link = create(&mut world, 3, LinkDraft::auto().max_uses(Uses::AtMost(1)));
+    world.pass(HOUR);
+    assert!(exhausted(&claim(&mut world, 4, link)));
+    world.now = START;
+    disable(&mut world, 3);
+    let (_, stamp, event) = world.log().last().unwrap();
+    assert_eq!((event.name(), stamp.at), ("link-disabled", START + HOUR));
 }
 
 #[test]

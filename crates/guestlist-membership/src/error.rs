@@ -57,6 +57,9 @@ pub enum CommandError {
     /// An organization can't join itself.
     #[error("an organization can't join itself")]
     OwnOrganization,
+    /// The host application keeps this user's membership of the organization itself.
+    #[error("this user is a member already")]
+    AlreadyMember,
     /// The host lets this member in by no door.
     #[error("this member is blocked")]
     Blocked,
@@ -172,6 +175,7 @@ impl CommandError {
             Self::AlreadyRegistered => "already-registered",
             Self::WrongState { .. } => "wrong-state",
             Self::OwnOrganization => "own-organization",
+            Self::AlreadyMember => "already-member",
             Self::Blocked => "blocked",
             Self::CoolingDown { .. } => "cooling-down",
             Self::RejectedLink => "rejected-link",

@@ -869,6 +869,7 @@ fn codes_of_refusals() {
             "wrong-state",
         ),
         (CommandError::OwnOrganization, "own-organization"),
+        (CommandError::AlreadyMember, "already-member"),
         (CommandError::Blocked, "blocked"),
         (CommandError::CoolingDown { until: START }, "cooling-down"),
         (CommandError::RejectedLink, "rejected-link"),

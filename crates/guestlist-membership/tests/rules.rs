@@ -729,7 +729,11 @@ fn nobody_approves_themselves_by_what_the_application_says() {
     let mut world = World::populated();
     let link = review(&world);
     let claimer = person(4).in_organization(org(0)).with_role(role("owner"));
-    world.claim(&claimer, user_member(4), link).unwrap();
+    // Whom the application keeps itself is in already, and keeps the stated role.
+    let outcome = world.claim(&claimer, user_member(4), link);
+    refused(&outcome, "already-member");
+    // Once there is a record, that one rules, whatever is stated from then on.
+    world.claim(&person(4), user_member(4), link).unwrap();
     let outcome = approve_with(&mut world, &claimer, user_member(4), Changes::default());
     refused(&outcome, "not-found");
 }

@@ -151,7 +151,7 @@ impl<S: Store> Guestlist<S> {
     /// rests: the same to everybody but managers of the host. Otherwise what the link or the host
     /// asks for: `wrong-kind-of-member`, `member-not-allowed`, `domain-not-allowed`,
     /// `answers-missing`, `blocked`, `cooling-down`, `rejected-link`, `invite-only`, `seats-full`,
-    /// `own-organization`; and `not-the-member` or `not-allowed` for an actor who can't bind the
+    /// `own-organization`, `already-member`; and `not-the-member` or `not-allowed` for an actor who can't bind the
     /// organization.
     pub async fn claim(
         &self,

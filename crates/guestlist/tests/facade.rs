@@ -992,6 +992,9 @@ async fn with_peoples_standing_known_to_the_host_application_only() {
     let claim = Claim::for_myself;
     let joined = guestlist.claim(&user("u1"), &token, claim()).await.unwrap();
     assert_eq!(joined.membership.status, Some(Status::Approved));
+    // Whom the host application keeps itself is in already.
+    let own = guestlist.claim(&admin("erin"), &token, claim()).await;
+    assert_eq!(code(own), "already-member");
     *STAFF.0.lock().unwrap() = false;
     assert_eq!(
         code(guestlist.claim(&user("u2"), &token, claim()).await),

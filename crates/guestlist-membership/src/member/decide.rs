@@ -362,6 +362,19 @@ impl Claim<'_> {
         if *self.member == Member::Org(host.id.clone()) {
             return Err(CommandError::OwnOrganization);
         }
+        // A user whose membership of the host the host application keeps itself is in already: a
+        // record here would rule over the role that is stated.
+        let kept_elsewhere = actor.as_member().as_ref() == Some(self.member)
+            && actor.organization() == Some(&host.id)
+            && actor
+                .stated_role()
+                .is_some_and(|role| env.roles.contains(role))
+            && records
+                .membership(&host.id, self.member)
+                .is_none_or(|record| record.status.is_none());
+        if kept_elsewhere {
+            return Err(CommandError::AlreadyMember);
+        }
         let membership = records.membership(&host.id, self.member);
         let phase = membership.map_or(Phase::Never, |record| record.phase(env.now));
         // "A block list refuses every door for a member" (spec 2), also one that leads nowhere new.

@@ -1,6 +1,6 @@
 //! A key-value store whose values were changed behind guestlist's back: everything is answered
-//! with rows of the kind that was asked for or with a typed error, and what was not read through a changed value is answered as
-//! before.
+//! with rows of the kind that was asked for or with a typed error, and what was not read through a
+//! changed value is answered as before.
 
 #![no_main]
 

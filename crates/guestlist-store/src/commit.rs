@@ -34,7 +34,8 @@ pub struct Receipt {
     reason = "every store must check every kind of fact"
 )]
 pub enum Check {
-    /// The row has this revision; [`Revision::ABSENT`]: it is not there.
+    /// The row has this revision; [`Revision::ABSENT`]: it is not there. A counter's revision is
+    /// its count.
     Revision {
         /// The row.
         key: RowKey,
@@ -235,7 +236,15 @@ impl Draft<'_> {
             // The last one below a limit is told apart, so that "exhausted" is decided exactly
             // once: any other taker must leave at least one.
             let limit = self.limit(key);
-            let below = if *new >= limit { limit } else { limit - 1 };
+            let is_last = *new >= limit;
+            let below = if is_last { limit } else { limit - 1 };
+            if is_last && new > old {
+                // Nor may one have been given back meanwhile: then it isn't the last.
+                checks.push(Check::Revision {
+                    key: key.clone(),
+                    revision: Revision::new(*old),
+                });
+            }
             for _ in *old..*new {
                 writes.push(Write::Take {
                     key: key.clone(),

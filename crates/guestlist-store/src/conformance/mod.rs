@@ -229,6 +229,7 @@ macro_rules! __conformance_cases {
             counters {
                 a_limit_is_never_passed
                 a_take_is_refused_at_its_bound
+                the_last_use_is_the_last_when_it_is_taken
                 claims_do_not_collide
                 released_uses_can_be_taken_again
                 uses_counted_before_a_claim_conflict

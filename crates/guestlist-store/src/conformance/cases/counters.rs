@@ -68,6 +68,34 @@ async fn link_revision<S: Store + ?Sized>(
     h.row(&scope, &RowKey::Link(host.clone(), link)).await.0
 }
 
+/// A claim that was decided on as the last one conflicts if a use was given back meanwhile: nothing
+/// is said of an exhausted link that isn't.
+pub async fn the_last_use_is_the_last_when_it_is_taken<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = host(&h).await;
+    let issued = h
+        .new_link(&host, LinkDraft::review().max_uses(limited(2)))
+        .await;
+    let (early, late) = (person("early"), person("late"));
+    h.done(&h.claim(issued.token, &early)).await;
+    let last = h.prepared(&h.claim(issued.token, &late)).await;
+    assert!(
+        last.events
+            .contains(&Event::Link(LinkEvent::Exhausted { link: issued.link }))
+    );
+    h.done(&Order::cancel(&host, &early)).await;
+    let outcome = h.commit(&last).await;
+    assert!(
+        matches!(outcome, Committed::Conflict { .. }),
+        "the last use was taken though another had been given back: {outcome:?}"
+    );
+    h.done(&h.claim(issued.token, &late)).await;
+    assert_eq!(exhausted(fixture, &h, issued.link).await, 0);
+    h.done(&h.claim(issued.token, &early)).await;
+    assert_eq!(exhausted(fixture, &h, issued.link).await, 1);
+}
+
 /// Of more claims than places, all decided on one snapshot, as many get in as there are places, and
 /// exactly one takes the last.
 pub async fn a_limit_is_never_passed<F: Fixture>(fixture: &F) {

@@ -141,8 +141,17 @@ fn fuzz(root: &Path) -> Result<Outcome, String> {
     }
     fuzz("build --fuzz-dir fuzz").run()?;
     for target in targets {
+        // What is found goes to the first of the two; the seeds are read only.
+        let corpus = root.join("fuzz/corpus").join(&target);
+        fs::create_dir_all(&corpus).map_err(|error| format!("{}: {error}", corpus.display()))?;
+        let seeds = root.join("fuzz/seeds").join(&target);
+        if !seeds.is_dir() {
+            return Err(format!("{} has no seeds", target.display()));
+        }
         fuzz("run --fuzz-dir fuzz")
-            .arg(target)
+            .arg(&target)
+            .arg(&corpus)
+            .arg(&seeds)
             .args(&format!(
                 "-- -max_total_time={FUZZ_SECONDS} -rss_limit_mb=2048"
             ))

@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guestlist-types", &[]),
     ("guestlist-token", &["guestlist-types"]),
     ("guestlist-access", &["guestlist-types"]),
+    ("guestlist-webhooks", &["guestlist-types"]),
     (
         "guestlist-membership",
         &["guestlist-access", "guestlist-token", "guestlist-types"],
@@ -50,7 +51,12 @@ const ARROWS: &[(&str, &[&str])] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     (
         "async-trait",
-        &["guestlist-store", "guestlist-sqlite", "guestlist"],
+        &[
+            "guestlist-store",
+            "guestlist-sqlite",
+            "guestlist-webhooks",
+            "guestlist",
+        ],
     ),
     ("tokio", &["guestlist-sqlite"]),
     ("rusqlite", &["guestlist-sqlite"]),
@@ -140,5 +146,11 @@ fn the_tree_stays_small() {
         facade.len() <= 35,
         "{} crates below the facade: {facade:?}",
         facade.len()
+    );
+    let webhooks = external("guestlist-webhooks");
+    assert!(
+        webhooks.len() <= 30,
+        "{} crates below the webhooks: {webhooks:?}",
+        webhooks.len()
     );
 }

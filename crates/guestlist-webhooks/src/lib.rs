@@ -1,0 +1,107 @@
+//! Webhooks signed to the [Standard Webhooks] specification, for the sender and for the receiver.
+//!
+//! ```text
+//! webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek                             the same at every attempt
+//! webhook-timestamp: 1614265330                                        seconds, of this attempt
+//! webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=   one for each secret
+//!                    HMAC-SHA-256 of "{id}.{timestamp}.{payload}"
+//! ```
+//!
+//! A store holds no webhook secret: every endpoint's is derived from a master key
+//! ([`WebhookKeyRing`]), and what is stored is its [`SecretVersion`]. A rotation takes the next
+//! version; while the endpoint's owner changes over, both secrets sign.
+//!
+//! | value | may be stored | may be logged |
+//! |---|---|---|
+//! | [`WebhookKey`] | outside the store only | its `Debug` form, which shows nothing |
+//! | [`WebhookSecret`] | by the receiver only | its `Debug` form, which shows nothing |
+//! | [`SecretVersion`], [`SignedHeaders`] | yes | yes |
+//!
+//! # Receiving
+//!
+//! ```
+//! use guestlist_types::Timestamp;
+//! use guestlist_webhooks::{ReceivedHeaders, TOLERANCE, VerifyError, WebhookSecret, verify};
+//!
+//! /// `find_header` finds a header by its name; `body` is what arrived, before anything parsed it.
+//! fn is_ours<'a>(
+//!     secret: &WebhookSecret,
+//!     find_header: impl FnMut(&'static str) -> Option<&'a str>,
+//!     body: &[u8],
+//!     now: Timestamp,
+//! ) -> Result<(), VerifyError> {
+//!     verify(&[secret], ReceivedHeaders::find(find_header), body, now, TOLERANCE)
+//! }
+//!
+//! let secret = WebhookSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
+//! let header = |name| match name {
+//!     "webhook-id" => Some("msg_p5jXN8AQM9LWM0D4loKWxJek"),
+//!     "webhook-timestamp" => Some("1614265330"),
+//!     "webhook-signature" => Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+//!     _ => None,
+//! };
+//! let now = "2021-02-25T15:02:11Z".parse()?;
+//! is_ours(&secret, header, br#"{"test": 2432232314}"#, now)?;
+//! let refused = is_ours(&secret, header, br#"{"test": 0}"#, now).unwrap_err();
+//! assert_eq!(refused.code(), "webhook-signature-mismatch");
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! Not here: which events are sent to whom, what their payloads say, and the list of what is still
+//! to be delivered (the application's); asymmetric signatures (`v1a`), which a receiver passes over.
+//!
+//! [Standard Webhooks]: https://www.standardwebhooks.com/
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod key;
+mod secret;
+mod sign;
+
+pub use key::{
+    EndpointKey, MIN_KEY_BYTES, SecretVersion, WebhookKey, WebhookKeyError, WebhookKeyId,
+    WebhookKeyRing,
+};
+pub use secret::{MAX_SECRET_BYTES, MIN_SECRET_BYTES, SecretError, WebhookSecret};
+pub use sign::{
+    ID_HEADER, MAX_MESSAGE_ID_BYTES, ReceivedHeaders, SIGNATURE_HEADER, SignError, SignedHeaders,
+    TIMESTAMP_HEADER, TOLERANCE, VerifyError, sign, verify,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does not compile when the type has the trait: then `_` has two solutions.
+    macro_rules! assert_lacks {
+        ($type:ty: $($bound:path),+) => {$(
+            const _: fn() = || {
+                trait Ambiguous<A> {
+                    fn item() {}
+                }
+                struct Has;
+                impl<T: ?Sized> Ambiguous<()> for T {}
+                impl<T: ?Sized + $bound> Ambiguous<Has> for T {}
+                <$type as Ambiguous<_>>::item();
+            };
+        )+};
+    }
+
+    macro_rules! assert_secret {
+        ($($type:ty),+) => {$(
+            assert_lacks!(
+                $type: Clone, core::fmt::Display, serde::Serialize, PartialEq, core::hash::Hash,
+                AsRef<str>, AsRef<[u8]>, core::borrow::Borrow<str>, core::ops::Deref, Into<String>
+            );
+        )+};
+    }
+
+    assert_secret!(WebhookSecret, WebhookKey, WebhookKeyRing);
+
+    #[test]
+    fn secrets_can_be_shared_between_threads() {
+        const fn check<T: Send + Sync>() {}
+        check::<WebhookSecret>();
+        check::<WebhookKeyRing>();
+    }
+}

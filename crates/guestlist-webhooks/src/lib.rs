@@ -15,7 +15,40 @@
 //! |---|---|---|
 //! | [`WebhookKey`] | outside the store only | its `Debug` form, which shows nothing |
 //! | [`WebhookSecret`] | by the receiver only | its `Debug` form, which shows nothing |
-//! | [`SecretVersion`], [`SignedHeaders`] | yes | yes |
+//! | [`SecretVersion`], [`EndpointUrl`], [`SignedHeaders`] | yes | yes |
+//!
+//! # Sending
+//!
+//! ```
+//! use guestlist_types::{OrgId, Timestamp};
+//! use guestlist_webhooks::{
+//!     EndpointKey, EndpointUrl, Next, Outcome, RetrySchedule, SecretVersion, WebhookKeyRing,
+//!     WebhookTransport, sign,
+//! };
+//!
+//! /// What the application stores of an endpoint.
+//! struct Endpoint {
+//!     organization: OrgId,
+//!     id: [u8; 16],
+//!     url: EndpointUrl,
+//!     secret: SecretVersion,
+//! }
+//!
+//! /// One attempt; `jitter` is a random number.
+//! async fn attempt(
+//!     ring: &WebhookKeyRing,
+//!     transport: &dyn WebhookTransport,
+//!     endpoint: &Endpoint,
+//!     (message, payload): (&str, &[u8]),
+//!     (attempts_made, now, jitter): (u32, Timestamp, u64),
+//! ) -> Result<Next, Box<dyn core::error::Error>> {
+//!     let key = EndpointKey { organization: &endpoint.organization, endpoint: endpoint.id };
+//!     let secret = ring.secret(&key, endpoint.secret).ok_or("the ring has this key no more")?;
+//!     let headers = sign(&[&secret], message, now, payload)?;
+//!     let outcome = Outcome::of(&transport.post(&endpoint.url, &headers, payload).await);
+//!     Ok(RetrySchedule::default().next(attempts_made + 1, outcome, now, jitter))
+//! }
+//! ```
 //!
 //! # Receiving
 //!
@@ -54,19 +87,27 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod address;
 mod key;
+mod retry;
 mod secret;
 mod sign;
+mod transport;
+mod url;
 
+pub use address::is_public_address;
 pub use key::{
     EndpointKey, MIN_KEY_BYTES, SecretVersion, WebhookKey, WebhookKeyError, WebhookKeyId,
     WebhookKeyRing,
 };
+pub use retry::{MAX_RETRY_AFTER, Next, Outcome, RetrySchedule};
 pub use secret::{MAX_SECRET_BYTES, MIN_SECRET_BYTES, SecretError, WebhookSecret};
 pub use sign::{
     ID_HEADER, MAX_MESSAGE_ID_BYTES, ReceivedHeaders, SIGNATURE_HEADER, SignError, SignedHeaders,
     TIMESTAMP_HEADER, TOLERANCE, VerifyError, sign, verify,
 };
+pub use transport::{Reply, TransportError, WebhookTransport};
+pub use url::{EndpointUrl, EndpointUrlError, MAX_ENDPOINT_URL_BYTES};
 
 #[cfg(test)]
 mod tests {

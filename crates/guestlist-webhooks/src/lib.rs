@@ -34,7 +34,7 @@
 //!     secret: SecretVersion,
 //! }
 //!
-//! /// One attempt; `jitter` is a random number.
+//! /// One attempt; `transport` is mostly an `HttpTransport`, and `jitter` a random number.
 //! async fn attempt(
 //!     ring: &WebhookKeyRing,
 //!     transport: &dyn WebhookTransport,
@@ -80,6 +80,13 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! # Delivery
+//!
+//! With the feature `http` there is `HttpTransport`: one connection for each webhook, to public
+//! addresses only, without redirects, within 15 seconds. Without it this crate does no input or
+//! output; implement [`WebhookTransport`] over a client of your own, and hold it to
+//! [`is_public_address`].
+//!
 //! Not here: which events are sent to whom, what their payloads say, and the list of what is still
 //! to be delivered (the application's); asymmetric signatures (`v1a`), which a receiver passes over.
 //!
@@ -88,6 +95,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod address;
+#[cfg(feature = "http")]
+mod http;
 mod key;
 mod retry;
 mod secret;
@@ -96,6 +105,8 @@ mod transport;
 mod url;
 
 pub use address::is_public_address;
+#[cfg(feature = "http")]
+pub use http::{DEFAULT_TIMEOUT, HttpTransport, MAX_REPLY_BYTES};
 pub use key::{
     EndpointKey, MIN_KEY_BYTES, SecretVersion, WebhookKey, WebhookKeyError, WebhookKeyId,
     WebhookKeyRing,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::sign::SignedHeaders;
 use crate::url::EndpointUrl;
 
-/// Sends webhooks.
+/// Sends webhooks. With the feature `http` there is one that does, `HttpTransport`.
 #[async_trait]
 pub trait WebhookTransport: Send + Sync {
     /// Posts `body`, as it is, with these headers. One attempt: it follows no redirect and tries

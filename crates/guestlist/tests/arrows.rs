@@ -58,7 +58,9 @@ const RESERVED: &[(&str, &[&str])] = &[
             "guestlist",
         ],
     ),
-    ("tokio", &["guestlist-sqlite"]),
+    ("tokio", &["guestlist-sqlite", "guestlist-webhooks"]),
+    ("hyper", &["guestlist-webhooks"]),
+    ("tokio-rustls", &["guestlist-webhooks"]),
     ("rusqlite", &["guestlist-sqlite"]),
     ("getrandom", &["guestlist"]),
 ];

@@ -77,7 +77,12 @@ pub(crate) const STEPS: &[Step] = &[
 ];
 
 /// Combinations that `--all-features` hides: package, and the features on top of none.
-const FEATURES: &[(&str, &[&str])] = &[("guestlist", &[]), ("guestlist", &["sqlite"])];
+const FEATURES: &[(&str, &[&str])] = &[
+    ("guestlist", &[]),
+    ("guestlist", &["sqlite"]),
+    ("guestlist-webhooks", &[]),
+    ("guestlist-webhooks", &["http"]),
+];
 
 const FUZZ_SECONDS: u32 = 5;
 

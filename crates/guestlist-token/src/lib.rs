@@ -52,6 +52,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod base62;
+mod hex;
 mod kind;
 mod pepper;
 mod selector;

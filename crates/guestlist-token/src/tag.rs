@@ -111,6 +111,8 @@ mod mac_form {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+    use crate::hex::{self, Hex};
+
     pub(super) fn serialize<S: Serializer>(mac: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
         if to.is_human_readable() {
             to.collect_str(&Hex(mac))
@@ -127,14 +129,6 @@ mod mac_form {
         }
     }
 
-    struct Hex<'a>(&'a [u8; 32]);
-
-    impl fmt::Display for Hex<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-        }
-    }
-
     struct Visitor;
 
     impl serde::de::Visitor<'_> for Visitor {
@@ -145,28 +139,7 @@ mod mac_form {
         fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<[u8; 32], E> {
             // The text is a digest of a secret, or something that was put here by mistake, so it
             // is not repeated.
-            parse(text.as_bytes()).ok_or_else(|| E::custom("not 64 lower-case hexadecimal digits"))
-        }
-    }
-
-    fn parse(text: &[u8]) -> Option<[u8; 32]> {
-        if text.len() != 64 {
-            return None;
-        }
-        let mut mac = [0; 32];
-        for (byte, pair) in mac.iter_mut().zip(text.chunks_exact(2)) {
-            *byte = pair
-                .iter()
-                .try_fold(0, |byte, digit| Some(byte << 4 | value(*digit)?))?;
-        }
-        Some(mac)
-    }
-
-    fn value(digit: u8) -> Option<u8> {
-        match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
+            hex::parse(text).ok_or_else(|| E::custom("not 64 lower-case hexadecimal digits"))
         }
     }
 }

@@ -153,7 +153,7 @@ impl InviteToken {
         text.push_str(kind.prefix());
         text.extend(base62::encode::<SELECTOR_BYTES>(selector.as_u64()).map(char::from));
         text.extend(verifier.iter().copied().map(base62::character));
-        Ok(Self::seal(kind, selector, &mut text))
+        Ok(Self::finish(kind, selector, &mut text))
     }
 
     /// Parses the one spelling of a token of any kind.
@@ -218,7 +218,7 @@ impl InviteToken {
         let mut text = Zeroizing::new(String::with_capacity(TOKEN_BYTES));
         text.push_str(kind.prefix());
         text.push_str(code);
-        Ok(Self::seal(kind, selector, &mut text))
+        Ok(Self::finish(kind, selector, &mut text))
     }
 
     /// This token, if it is of this kind.
@@ -265,7 +265,7 @@ impl InviteToken {
 
     /// Finishes a token whose checksum is still missing. `text` has room for it, so that no
     /// reallocation leaves a copy behind.
-    fn seal(kind: TokenKind, selector: Selector, text: &mut String) -> Self {
+    fn finish(kind: TokenKind, selector: Selector, text: &mut String) -> Self {
         let checksum = checksum_of(text.as_bytes());
         text.extend(checksum.map(char::from));
         Self {

@@ -16,10 +16,16 @@
 //! | [`Pepper`] | outside the store only | its `Debug` form, which shows nothing |
 //! | [`Selector`] | yes | yes |
 //! | [`TokenTag`] | yes | its `Debug` form, which shows the pepper's id |
+//! | [`SealedToken`] | yes | its `Debug` form, which shows the key's id |
+//! | `SealKey` | outside the store only | its `Debug` form, which shows nothing |
 //!
 //! A store keeps the selector and the tag. The tag is an HMAC-SHA-256 over the token, the host and
 //! the link ([`Binding`]), under a key that the store never sees ([`Pepper`]): who reads the store
 //! learns no token, and who writes to it can't move a token to another host or link.
+//!
+//! So a lost token can only be replaced. With the feature `seal`, a host application that wants to
+//! show a token again stores it encrypted as well ([`SealedToken`]), under a key of its own
+//! (`SealRing`). Whoever has both that key and the store has every sealed token.
 //!
 //! ```
 //! use guestlist_token::{
@@ -55,6 +61,9 @@ mod base62;
 mod hex;
 mod kind;
 mod pepper;
+#[cfg(feature = "seal")]
+mod seal;
+mod sealed;
 mod selector;
 mod tag;
 #[cfg(any(test, feature = "testing"))]
@@ -64,6 +73,9 @@ mod url;
 
 pub use kind::TokenKind;
 pub use pepper::{MIN_PEPPER_BYTES, Pepper, PepperError, PepperId, PepperRing, Verification};
+#[cfg(feature = "seal")]
+pub use seal::{OpenError, SEAL_KEY_BYTES, SealError, SealKey, SealRing};
+pub use sealed::{SEALED_BYTES, SealKeyId, SealedToken};
 pub use selector::Selector;
 pub use tag::{Binding, TokenTag};
 pub use token::{CODE_BYTES, GenerateError, InviteToken, TOKEN_BYTES, TokenError};
@@ -100,6 +112,8 @@ mod tests {
     }
 
     assert_secret!(InviteToken, SecretUrl, Pepper, PepperRing);
+    #[cfg(feature = "seal")]
+    assert_secret!(SealKey, SealRing);
 
     #[test]
     fn secrets_can_be_shared_between_threads() {
@@ -107,5 +121,8 @@ mod tests {
         check::<InviteToken>();
         check::<SecretUrl>();
         check::<PepperRing>();
+        check::<SealedToken>();
+        #[cfg(feature = "seal")]
+        check::<SealRing>();
     }
 }

@@ -3,7 +3,7 @@
 use guestlist_types::{BUCKETS, Bucket};
 use proptest::prelude::*;
 
-use crate::{InviteToken, PepperId, Selector, TokenKind, TokenTag};
+use crate::{InviteToken, PepperId, SEALED_BYTES, SealedToken, Selector, TokenKind, TokenTag};
 
 /// Either kind of token.
 pub fn arb_token_kind() -> impl Strategy<Value = TokenKind> {
@@ -32,4 +32,14 @@ pub fn arb_selector() -> impl Strategy<Value = Selector> {
 /// Any tag, with few pepper ids, so that rings know some of them.
 pub fn arb_tag() -> impl Strategy<Value = TokenTag> {
     (0_u16..4, any::<[u8; 32]>()).prop_map(|(id, mac)| TokenTag::new(PepperId::new(id), mac))
+}
+
+/// Any sealed token, with few key ids, so that rings know some of them. None of them opens.
+pub fn arb_sealed() -> impl Strategy<Value = SealedToken> {
+    (0_u8..4, any::<[[u8; SEALED_BYTES / 2]; 2]>()).prop_map(|(id, halves)| {
+        let mut bytes = [0; SEALED_BYTES];
+        bytes.copy_from_slice(halves.as_flattened());
+        (bytes[0], bytes[1]) = (0, id);
+        SealedToken::from_bytes(bytes)
+    })
 }

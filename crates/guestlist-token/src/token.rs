@@ -17,11 +17,14 @@ pub const TOKEN_BYTES: usize = 42;
 /// How many bytes the code of a token has: its selector and its verifier.
 pub const CODE_BYTES: usize = 32;
 
+/// How many bytes of a code are secret.
+pub(crate) const VERIFIER_BYTES: usize = CODE_BYTES - SELECTOR_BYTES;
+
 const PREFIX_BYTES: usize = 4;
 const CHECKSUM_BYTES: usize = 6;
 const CHECKSUM_AT: usize = PREFIX_BYTES + CODE_BYTES;
 const RANDOM_SELECTOR_CHARACTERS: usize = 8;
-const RANDOM_CHARACTERS: usize = CODE_BYTES - SELECTOR_BYTES + RANDOM_SELECTOR_CHARACTERS;
+const RANDOM_CHARACTERS: usize = VERIFIER_BYTES + RANDOM_SELECTOR_CHARACTERS;
 
 /// How many bytes are drawn at once. One byte in 32 is rejected; the spare ten make a second call
 /// to the operating system rarer than one in a million.
@@ -221,6 +224,20 @@ impl InviteToken {
         Ok(Self::finish(kind, selector, &mut text))
     }
 
+    /// The token with these parts; `None` when the verifier is none.
+    #[cfg(feature = "seal")]
+    pub(crate) fn from_parts(
+        kind: TokenKind,
+        selector: Selector,
+        verifier: &[u8; VERIFIER_BYTES],
+    ) -> Option<Self> {
+        let mut code = Zeroizing::new([0; CODE_BYTES]);
+        code[..SELECTOR_BYTES]
+            .copy_from_slice(&base62::encode::<SELECTOR_BYTES>(selector.as_u64()));
+        code[SELECTOR_BYTES..].copy_from_slice(verifier);
+        Self::parse_code(kind, core::str::from_utf8(&*code).ok()?).ok()
+    }
+
     /// This token, if it is of this kind.
     ///
     /// # Errors
@@ -261,6 +278,12 @@ impl InviteToken {
     /// Selector and verifier: what a tag is made over, besides prefix and binding.
     pub(crate) fn code(&self) -> &[u8] {
         &self.text.as_bytes()[PREFIX_BYTES..CHECKSUM_AT]
+    }
+
+    /// The secret part of the code.
+    #[cfg(feature = "seal")]
+    pub(crate) fn verifier(&self) -> &[u8] {
+        &self.code()[SELECTOR_BYTES..]
     }
 
     /// Finishes a token whose checksum is still missing. `text` has room for it, so that no

@@ -63,6 +63,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["guestlist-webhooks"]),
     ("rusqlite", &["guestlist-sqlite"]),
     ("getrandom", &["guestlist"]),
+    ("chacha20poly1305", &["guestlist-token"]),
 ];
 
 fn cargo(arguments: &[&str]) -> String {

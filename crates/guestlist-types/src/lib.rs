@@ -4,7 +4,7 @@
 //! valid by construction, so the crates above never check a shape again.
 //!
 //! Text that does not fit is refused, never repaired: two different inputs never become the same
-//! value, except where a type says so ([`EmailAddress`] trims and lower-cases).
+//! value, except where a type says so ([`EmailAddress`] has one form to compare by).
 //!
 //! Ids that belong to the host application ([`OrgId`], [`UserId`]) are opaque validated strings;
 //! ids that guestlist makes ([`LinkId`], [`GroupId`], ...) are 16 bytes in `UUIDv7` layout. In

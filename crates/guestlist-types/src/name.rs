@@ -59,7 +59,7 @@ fn check_handle(text: &str, max: usize) -> Result<(), NameError> {
 
 /// Characters that can turn a name into something it isn't on screen: controls, line separators,
 /// bidirectional overrides and invisible joiners.
-fn is_deceptive(character: char) -> bool {
+pub(crate) fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'

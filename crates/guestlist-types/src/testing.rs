@@ -30,9 +30,9 @@ pub fn arb_key() -> impl Strategy<Value = Key> {
         .prop_map(|segments| Key::parse(&segments.join("/")).expect("plain segments are valid"))
 }
 
-/// Valid e-mail addresses.
+/// Valid e-mail addresses, with letters outside ASCII among them.
 pub fn arb_email() -> impl Strategy<Value = EmailAddress> {
-    ("[a-z]{1,5}", "[a-z]{1,5}")
+    ("[a-z\u{e9}\u{6f22}]{1,5}", "[a-z\u{fc}]{1,5}")
         .prop_map(|(a, b)| EmailAddress::parse(&format!("{a}@{b}.example")).expect("valid"))
 }
 

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use arbitrary::Arbitrary;
 use guestlist_fuzz::Many;
 use guestlist_fuzz::play::{Choices, Step, populated};
-use guestlist_membership::link::{LinkEvent, LinkStatus};
+use guestlist_membership::invite::{InviteEvent, InviteStatus};
+use guestlist_membership::link::{LinkCommand, LinkEvent, LinkStatus, TokenEnd};
 use guestlist_membership::member::{MemberCommand, MemberEvent, Status};
 use guestlist_membership::organization::{OrganizationCommand, OrganizationEvent};
 use guestlist_membership::testing::{World, org};
 use guestlist_membership::{Actor, Command, CommandError, Event, Records, Row, RowKey};
 use guestlist_token::Selector;
-use guestlist_types::{LinkId, Member, OrgId, Timestamp, UserId};
+use guestlist_types::{EmailAddress, InviteId, LinkId, Member, OrgId, Timestamp, UserId};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -38,6 +39,10 @@ struct Reference {
     deleted: BTreeSet<OrgId>,
     /// The token of each link, as long as it takes claims.
     active: BTreeMap<(OrgId, LinkId), Selector>,
+    /// What became of each invite, where it went, and its token as long as it waits.
+    invites: BTreeMap<(OrgId, InviteId), (InviteStatus, EmailAddress, Option<Selector>)>,
+    /// The invite that each address waits for.
+    waiting: BTreeMap<(OrgId, EmailAddress), InviteId>,
     /// Tokens that end, and when.
     ends: BTreeMap<Selector, Timestamp>,
     issued: BTreeSet<Selector>,
@@ -49,8 +54,9 @@ impl Reference {
             match event {
                 Event::Member(event) => self.member(host, event),
                 Event::Link(event) => self.link(host, event),
+                Event::Invite(event) => self.invite(host, event),
                 Event::Organization(event) => self.organization(host, event),
-                Event::Access(_) => {}
+                Event::Access(_) | Event::Webhook(_) => {}
             }
         }
         self.seen = world.log().len();
@@ -92,6 +98,7 @@ impl Reference {
             MemberEvent::Blocked { .. }
             | MemberEvent::Unblocked { .. }
             | MemberEvent::RemovalLifted { .. }
+            | MemberEvent::Erased { .. }
             | MemberEvent::ActingRestricted { .. } => return,
         };
         if after == Status::Approved {
@@ -147,13 +154,96 @@ impl Reference {
                 ended
             }
             LinkEvent::MadeDefault { .. }
+            | LinkEvent::Revealed { .. }
             | LinkEvent::Edited { .. }
+            | LinkEvent::Expired { .. }
             | LinkEvent::Exhausted { .. } => return,
         };
+        self.end(ended);
+    }
+
+    fn end(&mut self, ended: &[TokenEnd]) {
         for end in ended {
             let at = self.ends.entry(end.selector).or_insert(end.at);
             assert!(end.at <= *at, "an end only comes nearer");
             *at = end.at;
+        }
+    }
+
+    fn invite(&mut self, host: &OrgId, event: &InviteEvent) {
+        let key = (host.clone(), event.invite());
+        if let InviteEvent::Erased { .. } = event {
+            let (status, address, _) = self.invites.get_mut(&key).expect("it was sent");
+            assert_eq!(
+                *status,
+                InviteStatus::Accepted,
+                "whoever accepted it is forgotten"
+            );
+            *address = EmailAddress::parse("erased@erased.invalid").expect("an address");
+            return;
+        }
+        let known = self.invites.get(&key).cloned();
+        let waits = matches!(known, Some((InviteStatus::Pending, ..)));
+        assert!(
+            waits != matches!(event, InviteEvent::Sent(_)),
+            "only what was sent and waits goes on"
+        );
+        let place = |address: &EmailAddress| (host.clone(), address.clone());
+        match event {
+            InviteEvent::Sent(invite) => {
+                assert!(known.is_none(), "no invite is sent twice");
+                let token = invite.token.expect("a new invite has a token");
+                assert!(self.issued.insert(token), "no token is issued twice");
+                let earlier = self.waiting.insert(place(&invite.address), invite.id);
+                assert_eq!(earlier, None, "never two live ones");
+                let sent = (InviteStatus::Pending, invite.address.clone(), Some(token));
+                self.invites.insert(key, sent);
+            }
+            InviteEvent::Resent {
+                invite,
+                selector,
+                ended,
+                ..
+            } => {
+                let (_, address, old) = known.expect("it waits");
+                assert!(
+                    ended.iter().any(|end| Some(end.selector) == old),
+                    "the old token ends"
+                );
+                assert!(self.issued.insert(*selector), "no token is issued twice");
+                let earlier = self.waiting.insert(place(&address), *invite);
+                assert!(
+                    earlier.is_none_or(|earlier| earlier == *invite),
+                    "never two live ones"
+                );
+                let sent = (InviteStatus::Pending, address, Some(*selector));
+                self.invites.insert(key, sent);
+                self.end(ended);
+            }
+            InviteEvent::Closed {
+                invite,
+                closing,
+                ended,
+                ..
+            } => {
+                let (_, address, old) = known.expect("it waits");
+                assert!(
+                    ended.iter().any(|end| Some(end.selector) == old),
+                    "its token ends"
+                );
+                if self.waiting.get(&place(&address)) == Some(invite) {
+                    self.waiting.remove(&place(&address));
+                }
+                self.invites.insert(key, (closing.status(), address, None));
+                self.end(ended);
+            }
+            InviteEvent::Expired { invite } => {
+                let (_, address, _) = known.expect("it waits");
+                if self.waiting.get(&place(&address)) == Some(invite) {
+                    self.waiting.remove(&place(&address));
+                }
+            }
+            InviteEvent::DeliveryReported { .. } | InviteEvent::Erased { .. } => {}
         }
     }
 
@@ -206,6 +296,24 @@ impl Reference {
                         "counted while limited"
                     );
                 }
+                (RowKey::Invite(host, id), Row::Invite(invite)) => {
+                    let key = (host.clone(), *id);
+                    let row = (invite.status, invite.address.clone(), invite.token);
+                    assert_eq!(
+                        Some(&row),
+                        self.invites.get(&key),
+                        "an invite is what was said"
+                    );
+                }
+                (RowKey::Address(host, address), Row::Address(record)) => {
+                    let key = (host.clone(), address.clone());
+                    assert_eq!(record.invite, self.waiting.get(&key).copied());
+                    if let Some(user) = &record.member {
+                        let key = (host.clone(), Member::User(user.clone()));
+                        let status = self.status.get(&key).copied();
+                        assert_eq!(status, Some(Status::Approved), "known by an address");
+                    }
+                }
                 (RowKey::Token(selector), Row::Token(token)) => {
                     assert!(self.issued.contains(selector));
                     let end = self.ends.get(selector).copied();
@@ -218,6 +326,11 @@ impl Reference {
                 _ => {}
             }
         }
+        for ((host, address), invite) in &self.waiting {
+            let known = records.address(host, address);
+            let known = known.and_then(|known| known.invite);
+            assert_eq!(known, Some(*invite), "an address that waits is known");
+        }
         for (host, owners) in &self.owners {
             assert!(
                 !owners.is_empty() || self.deleted.contains(host),
@@ -226,8 +339,17 @@ impl Reference {
         }
         for (selector, end) in &self.ends {
             let token = records.token(*selector).expect("tokens stay on record");
-            let link = records.link(&token.host, token.link).expect("so do links");
-            if *end <= link.updated_at {
+            let link = |id| records.link(&token.host, id).map(|link| link.updated_at);
+            let invite = |id| {
+                records
+                    .invite(&token.host, id)
+                    .map(|invite| invite.updated_at)
+            };
+            let subject = token.subject;
+            let updated_at = subject.link().and_then(link);
+            let updated_at = updated_at.or_else(|| subject.invite().and_then(invite));
+            let updated_at = updated_at.expect("so do links and invites");
+            if *end <= updated_at {
                 assert!(
                     world.opens(*selector).is_err(),
                     "a retired token opens again"
@@ -294,7 +416,9 @@ fuzz_target!(|play: Play| {
                 }
                 limits(&world, uses);
                 let mut again = world.clone();
-                if let Ok(second) = again.run(&host, &actor, &command) {
+                // Whoever looks at a token again is on record each time.
+                let is_look = matches!(command, Command::Link(LinkCommand::Reveal { .. }));
+                if !is_look && let Ok(second) = again.run(&host, &actor, &command) {
                     assert!(
                         second.is_empty(),
                         "a second effect of {command:?}: {second:?}"
@@ -321,8 +445,9 @@ fn uses(world: &World, command: &Command) -> Option<(OrgId, LinkId, u64)> {
         return None;
     };
     let token = world.records().token(token.selector)?;
-    let uses = world.uses(&token.host, token.link);
-    Some((token.host.clone(), token.link, uses))
+    let link = token.subject.link()?;
+    let uses = world.uses(&token.host, link);
+    Some((token.host.clone(), link, uses))
 }
 
 /// No claim gets past the limit of its link; an edit may have set it lower than the uses are.

@@ -61,7 +61,7 @@ fuzz_target!(|replay: Replay<'_>| {
     assert_eq!(fold(&bytes), rows);
     for entry @ (_, _, event) in &log {
         assert!(!event.name().is_empty());
-        let _ = (event.member(), event.link());
+        let _ = (event.member(), event.link(), event.invite());
         assert_eq!(&through_bytes(entry), entry);
     }
     for (key, row) in &rows {

@@ -16,15 +16,23 @@ use guestlist::{
     PepperRing, Timestamp, Uses,
 };
 use guestlist_fuzz::{Few, ready};
+use guestlist_membership::invite::{
+    Delivery, EmailInvite, InviteConfig, InviteEvent, InviteStatus,
+};
+use guestlist_membership::link::Generation;
 use guestlist_membership::member::ActingRule;
 use guestlist_membership::organization::Settings;
-use guestlist_membership::{Fact, LinkRef, Root, Row, RowKey, Scope, Seats};
+use guestlist_membership::{
+    By, ConsumerRecord, Event, Fact, Home, InviteRef, LinkRef, ParkedRecord, Root, Row, RowKey,
+    Scope, Seats, Sequence, Stamp, evolve,
+};
 use guestlist_store::{
-    Capabilities, EventFilter, Kv, KvCheck, KvCommitted, KvOp, KvRange, KvStore, Load, MemoryKv,
-    Query, Store, StoreError,
+    Capabilities, CommandDigest, Commit, Committed, Draft, EventFilter, InviteFilter, Kv, KvCheck,
+    KvCommitted, KvOp, KvRange, KvStore, Load, MemoryKv, Query, Receipt, Revision, Store,
+    StoreError, Write,
 };
 use guestlist_token::Selector;
-use guestlist_types::LinkId;
+use guestlist_types::{Bucket, CommitId, ConsumerName, EmailAddress, InviteId, LinkId};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -135,7 +143,7 @@ async fn fill() -> Asked {
     let kv = MemoryKv::default();
     let store = MemoryStore::new(kv.clone(), Capabilities::immediate(false, false));
     let pepper = Pepper::from_bytes(&[7; 32]).expect("long enough");
-    let guestlist = Guestlist::builder(store, PepperRing::new(PepperId::new(1), pepper))
+    let guestlist = Guestlist::builder(store.clone(), PepperRing::new(PepperId::new(1), pepper))
         .clock(ManualClock::at(Timestamp::from_micros(1_000_000_000)))
         .entropy(Counting(Mutex::new(1)))
         .build();
@@ -154,6 +162,7 @@ async fn fill() -> Asked {
                 limit: NonZeroU64::new(20).expect("not zero"),
                 count_pending: true,
             }),
+            discoverable: true,
             ..Settings::default()
         });
     guestlist.register(new).await.expect("free");
@@ -211,17 +220,146 @@ async fn fill() -> Asked {
         .restrict_acting(&bob, &guest, &host, Some(rule))
         .await
         .expect("allowed");
+    let mut selectors: Vec<_> = tokens
+        .iter()
+        .map(guestlist::InviteToken::selector)
+        .collect();
+    selectors.push(invite(&store, &host).await);
+    for commit in beside_the_log(&host, links[0]) {
+        apply(&store, commit).await;
+    }
     Asked {
         entries: kv.dump().into_iter().collect(),
         host,
         guest,
-        selectors: tokens
-            .iter()
-            .map(guestlist::InviteToken::selector)
-            .collect(),
+        selectors,
         links,
         answers: Vec::new(),
     }
+}
+
+fn address() -> EmailAddress {
+    EmailAddress::parse("erin@example.com").expect("an address")
+}
+
+fn reader() -> ConsumerName {
+    ConsumerName::parse("reader").expect("plain")
+}
+
+const INVITE: InviteId = InviteId::from_bytes([3; 16]);
+
+const READ: Sequence = Sequence {
+    commit: 1,
+    ordinal: 0,
+};
+
+const THEN: Timestamp = Timestamp::from_micros(1_000_000_000);
+
+fn stamp() -> Stamp {
+    Stamp {
+        at: THEN,
+        by: By::System,
+    }
+}
+
+async fn apply(store: &MemoryStore, commit: Commit) {
+    let outcomes = store.commit(&[commit]).await.expect("well formed");
+    assert_eq!(outcomes, [Committed::Applied]);
+}
+
+/// Sends an e-mail invite, and tells where its token is found.
+async fn invite(store: &MemoryStore, host: &OrgId) -> Selector {
+    let first = i64::from(Bucket::of(host).get()) * 62_i64.pow(8);
+    let selector = Selector::from_i64(first + 5).expect("in range");
+    let event = Event::Invite(InviteEvent::Sent(Box::new(EmailInvite {
+        id: INVITE,
+        host: host.clone(),
+        address: address(),
+        config: InviteConfig::default(),
+        status: InviteStatus::Pending,
+        generation: Generation::FIRST,
+        token: Some(selector),
+        creator: Some("alice".parse().expect("plain")),
+        delivery: Delivery::Unknown,
+        expires_at: Some(Timestamp::from_micros(1_500_000_000)),
+        expired_at: None,
+        closed: None,
+        created_at: THEN,
+        sent_at: THEN,
+        updated_at: THEN,
+    })));
+    let facts = vec![
+        Fact::Invite(InviteRef::Id(INVITE)),
+        Fact::Known(address()),
+        Fact::Token(selector),
+    ];
+    let scope = Scope::of(host.clone(), facts);
+    let snapshot = store.load(&Load::of(&scope)).await.expect("undamaged");
+    let mut after = snapshot.to_records();
+    evolve(&mut after, host, &stamp(), &event);
+    let draft = Draft {
+        id: CommitId::from_bytes([1; 16]),
+        home: Home::Organization(host.clone()),
+        snapshot: &snapshot,
+        after: &after,
+        stamp: stamp(),
+        events: vec![event],
+        secrets: &[],
+        erasures: Vec::new(),
+        receipt: Receipt {
+            digest: CommandDigest([0; 32]),
+            reply: String::new(),
+        },
+    };
+    apply(store, draft.into_commit()).await;
+    selector
+}
+
+/// A preview, and what a consumer of the feed keeps.
+fn beside_the_log(host: &OrgId, link: LinkId) -> [Commit; 2] {
+    let commit = |home, writes| Commit {
+        id: CommitId::from_bytes([2; 16]),
+        home,
+        checks: Vec::new(),
+        writes,
+        stamp: stamp(),
+        events: Vec::new(),
+        receipt: None,
+    };
+    let put = |key, row| Write::Put {
+        key,
+        row,
+        revision: Revision::new(1),
+        before: None,
+    };
+    let read = Row::Consumer(ConsumerRecord {
+        acknowledged: READ,
+        chain: Some([9; 32]),
+        leased_until: None,
+        updated_at: THEN,
+    });
+    let parked = Row::Parked(ParkedRecord {
+        attempts: 2,
+        next_at: Some(THEN),
+        error: "timeout".to_owned(),
+        reached: Vec::new(),
+        parked_at: THEN,
+        tried_at: THEN,
+    });
+    let take = Write::Take {
+        key: RowKey::PreviewTally(host.clone(), link, Generation::FIRST),
+        below: 9,
+    };
+    [
+        commit(Home::Organization(host.clone()), vec![take]),
+        commit(
+            Home::Consumer(reader()),
+            vec![
+                put(RowKey::Consumer(reader()), read),
+                put(RowKey::Parked(reader(), READ), parked),
+            ],
+        ),
+    ]
 }
 
 fn asked_entries() -> &'static Asked {
@@ -267,6 +405,16 @@ fn scopes(asked: &Asked) -> Vec<Scope> {
         Fact::Book,
         Fact::Link(LinkRef::OfMembership(member)),
         Fact::OrganizationOf(asked.guest.clone()),
+        Fact::Invite(InviteRef::Id(INVITE)),
+        Fact::InviteToken(InviteRef::Id(INVITE)),
+        Fact::InviteCreator(InviteRef::Id(INVITE)),
+        Fact::KnownOf(InviteRef::Id(INVITE)),
+        Fact::BookForInvite(InviteRef::Id(INVITE)),
+        Fact::BookForRequests,
+        Fact::Known(address()),
+        Fact::PreviewTally(asked.links[0], Generation::FIRST),
+        Fact::Consumer(reader()),
+        Fact::Parked(reader(), READ),
     ];
     let mut scopes: Vec<Scope> = all
         .iter()
@@ -274,6 +422,10 @@ fn scopes(asked: &Asked) -> Vec<Scope> {
         .collect();
     scopes.push(Scope::of(asked.host.clone(), all.clone()));
     all.extend([Fact::Link(LinkRef::OfToken), Fact::Tally(LinkRef::OfToken)]);
+    all.extend([
+        Fact::Invite(InviteRef::OfToken),
+        Fact::InviteToken(InviteRef::OfToken),
+    ]);
     for selector in &asked.selectors {
         scopes.push(Scope {
             root: Root::Token(*selector),
@@ -320,6 +472,22 @@ fn queries(asked: &Asked) -> Vec<Query> {
         Query::Grants {
             organization: host.clone(),
         },
+        Query::Invites {
+            host: host.clone(),
+            filter: InviteFilter::default(),
+        },
+        Query::InvitesTo {
+            address: address(),
+            phase: None,
+        },
+        Query::Discover { text: None },
+        Query::Parked { consumer: reader() },
+        Query::RunOutLinks {
+            host: Some(host.clone()),
+        },
+        Query::RunOutInvites {
+            host: Some(host.clone()),
+        },
         Query::RunOut { host: Some(host) },
     ]
 }
@@ -346,7 +514,13 @@ fn fits(key: &RowKey, row: &Row) -> bool {
     match (key, row) {
         (RowKey::Name(_), Row::Name(_))
         | (RowKey::Owners(_), Row::Owners(_))
-        | (RowKey::SeatTally(_) | RowKey::LinkTally(..), Row::Tally(_))
+        | (
+            RowKey::SeatTally(_) | RowKey::LinkTally(..) | RowKey::PreviewTally(..),
+            Row::Tally(_),
+        )
+        | (RowKey::Address(..), Row::Address(_))
+        | (RowKey::Consumer(_), Row::Consumer(_))
+        | (RowKey::Parked(..), Row::Parked(_))
         | (RowKey::AccessHead(_), Row::AccessHead(_))
         | (RowKey::LinkUse(..), Row::LinkUse(_))
         | (RowKey::Acting(..), Row::Acting(_))
@@ -356,6 +530,7 @@ fn fits(key: &RowKey, row: &Row) -> bool {
         (RowKey::Organization(id), Row::Organization(row)) => *id == row.id,
         (RowKey::Link(host, id), Row::Link(row)) => *host == row.host && *id == row.id,
         (RowKey::Token(selector), Row::Token(row)) => *selector == row.selector,
+        (RowKey::Invite(host, id), Row::Invite(row)) => *host == row.host && *id == row.id,
         (RowKey::Membership(host, member), Row::Membership(row)) => {
             *host == row.host && *member == row.member
         }

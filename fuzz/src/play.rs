@@ -13,16 +13,27 @@ use arbitrary::Arbitrary;
 use guestlist_access::{
     AccessCommand, Action, ActionSet, Audience, Grantee, Pattern, PresetGrant, Sharing,
 };
-use guestlist_membership::link::{Expiry, JoinedBy, Lasting, LinkCommand, LinkDraft, Preset, Uses};
+use guestlist_membership::invite::{
+    DeliveryReport, InviteCommand, InviteDraft, Mode, NewInvite, SignOn,
+};
+use guestlist_membership::link::{
+    Expiry, Generation, JoinedBy, Lasting, LinkCommand, LinkDraft, Preset, Uses,
+};
 use guestlist_membership::member::{ActingRule, Changes, MemberCommand, Presented, Profile};
 use guestlist_membership::organization::{OrganizationCommand, Pause, Settings};
 use guestlist_membership::testing::{
-    World, founder, grant_id, group_id, link_id, org, org_member, org_name, role, user, user_member,
+    World, founder, grant_id, group_id, invite_id, link_id, org, org_member, org_name, role, user,
+    user_member,
 };
-use guestlist_membership::{Actor, AfterRejection, Command, Joins, Metadata, Row, Seats, Standing};
+use guestlist_membership::webhook::{DisabledFor, SecretVersion, WebhookCommand};
+use guestlist_membership::{
+    Actor, AddressCheck, AfterRejection, Command, Joins, Metadata, Requests, Row, Seats,
+    SecondInvite, Standing,
+};
 use guestlist_token::Selector;
 use guestlist_types::{
-    EmailAddress, EmailDomain, GroupName, Label, LinkId, Member, OrgId, Reason, RoleName,
+    EmailAddress, EmailDomain, EndpointId, EndpointUrl, GroupName, InviteId, Label, LinkId, Member,
+    Message, OrgId, Reason, RoleName,
 };
 
 /// One thing done.
@@ -180,6 +191,136 @@ enum What {
     Revoke {
         id: u8,
     },
+    ExpireLink {
+        link: u8,
+    },
+    Send {
+        invites: [Option<Invited>; 3],
+        all: bool,
+    },
+    Resend {
+        invite: u8,
+    },
+    TakeBack {
+        invite: u8,
+    },
+    Accept {
+        member: u8,
+        token: u8,
+        forged: bool,
+        shown: Option<u8>,
+    },
+    Decline {
+        token: u8,
+    },
+    Deliver {
+        invite: u8,
+        generation: u8,
+        sent: bool,
+    },
+    ExpireInvite {
+        invite: u8,
+    },
+    Request {
+        member: u8,
+        shown: Option<u8>,
+        answers: u8,
+    },
+    Reveal {
+        link: u8,
+    },
+    Erase {
+        member: u8,
+        invite: Option<u8>,
+    },
+    Endpoint {
+        endpoint: u8,
+        command: Endpoint,
+    },
+}
+
+/// One of several that are invited together.
+#[derive(Arbitrary, Debug, Clone)]
+struct Invited {
+    id: u8,
+    address: u8,
+    joined_by: u8,
+    gift: Option<Gift>,
+    expiry: u8,
+    lasting: u8,
+    said: bool,
+}
+
+#[derive(Arbitrary, Debug, Clone)]
+enum Endpoint {
+    Create { url: u8, event: u8 },
+    Edit { url: u8, event: u8 },
+    Rotate { generation: u8, overlap: u8 },
+    Enable,
+    Disable { gone: bool },
+    Delete,
+}
+
+impl Endpoint {
+    fn spell(&self, endpoint: u8) -> WebhookCommand {
+        use WebhookCommand as W;
+        let endpoint = EndpointId::from_bytes([1 + endpoint % 3; 16]);
+        let parsed = |number: u8| {
+            let text = one_of(
+                number,
+                &[
+                    "https://a.example/",
+                    "https://b.example/",
+                    "http://localhost/",
+                ],
+            );
+            EndpointUrl::parse_insecure(text).expect("a url")
+        };
+        let names = |number: u8| match number % 3 {
+            0 => BTreeSet::new(),
+            1 => BTreeSet::from(["link-created".to_owned()]),
+            _ => BTreeSet::from(["x".repeat(65)]),
+        };
+        match *self {
+            Self::Create { url, event } => W::Create {
+                endpoint,
+                url: parsed(url),
+                label: None,
+                events: names(event),
+                secret: SecretVersion {
+                    key: 1,
+                    generation: 0,
+                },
+            },
+            Self::Edit { url, event } => W::Edit {
+                endpoint,
+                url: parsed(url),
+                label: None,
+                events: names(event),
+            },
+            Self::Rotate {
+                generation,
+                overlap,
+            } => W::Rotate {
+                endpoint,
+                secret: SecretVersion {
+                    key: 1,
+                    generation: u32::from(generation),
+                },
+                overlap: Duration::from_secs(one_of(overlap, &[0, 60, 604_800, 604_801])),
+            },
+            Self::Enable => W::Enable { endpoint },
+            Self::Disable { gone } => W::Disable {
+                endpoint,
+                reason: if gone {
+                    DisabledFor::Gone
+                } else {
+                    DisabledFor::Asked
+                },
+            },
+            Self::Delete => W::Delete { endpoint },
+        }
+    }
 }
 
 #[derive(Arbitrary, Debug, Clone)]
@@ -210,6 +351,17 @@ pub struct Choices {
     seats: Option<(u8, bool)>,
     defaults: Option<Draft>,
     max_lifetime: Option<u8>,
+    invites: Option<Inviting>,
+}
+
+/// How a host is found and joined without a link.
+#[derive(Arbitrary, Debug, Clone)]
+struct Inviting {
+    last: u8,
+    check: u8,
+    replaces: bool,
+    discoverable: bool,
+    requests: Option<(u8, bool, Option<Gift>)>,
 }
 
 fn one_of<T: Clone>(number: u8, of: &[T]) -> T {
@@ -230,6 +382,56 @@ fn lasting(number: u8) -> Duration {
 
 fn role_of(number: u8) -> RoleName {
     role(one_of(number, &["member", "admin", "owner", "nobody"]))
+}
+
+fn invite(number: u8) -> InviteId {
+    invite_id(1 + number % 5)
+}
+
+/// Few, so that one is invited twice, and joins with what another one was invited at.
+fn address(number: u8) -> EmailAddress {
+    let text = one_of(
+        number,
+        &["ada@d0.example", "ada@d1.example", "bob@d0.example"],
+    );
+    EmailAddress::parse(text).expect("an address")
+}
+
+fn shown(email: Option<u8>) -> Profile {
+    Profile {
+        email: email.map(address),
+        ..Profile::default()
+    }
+}
+
+fn kinds(number: u8) -> Option<JoinedBy> {
+    one_of(
+        number,
+        &[
+            None,
+            None,
+            None,
+            Some(JoinedBy::Users),
+            Some(JoinedBy::Organizations),
+            Some(JoinedBy::Both),
+        ],
+    )
+}
+
+fn expiry(number: u8) -> Option<Expiry> {
+    match number % 4 {
+        0 | 1 => None,
+        2 => Some(Expiry::Never),
+        _ => Some(Expiry::After(lasting(number / 4))),
+    }
+}
+
+fn membership_ttl(number: u8) -> Option<Lasting> {
+    match number % 4 {
+        0 | 1 => None,
+        2 => Some(Lasting::Always),
+        _ => Some(Lasting::For(lasting(number / 4))),
+    }
 }
 
 fn link(number: u8) -> LinkId {
@@ -297,11 +499,7 @@ impl Draft {
             ],
         );
         draft.preset = self.preset.as_ref().map(Gift::preset);
-        draft.expiry = match self.expiry % 4 {
-            0 | 1 => None,
-            2 => Some(Expiry::Never),
-            _ => Some(Expiry::After(lasting(self.expiry / 4))),
-        };
+        draft.expiry = expiry(self.expiry);
         draft.max_uses = match self.uses % 6 {
             0 | 1 => None,
             2 => Some(Uses::Unlimited),
@@ -309,11 +507,7 @@ impl Draft {
                 more - 2 - u8::from(self.uses > 250),
             ))),
         };
-        draft.membership_ttl = match self.lasting % 4 {
-            0 | 1 => None,
-            2 => Some(Lasting::Always),
-            _ => Some(Lasting::For(lasting(self.lasting / 4))),
-        };
+        draft.membership_ttl = membership_ttl(self.lasting);
         match self.restriction {
             0..200 => draft,
             200..210 => draft.allow_domain(EmailDomain::parse("d1.example").expect("a domain")),
@@ -325,11 +519,69 @@ impl Draft {
     }
 }
 
+impl Invited {
+    fn new(&self, world: &mut World, host: &OrgId) -> NewInvite {
+        let message = || Message::parse("Come in!\n<b>").expect("plain");
+        NewInvite {
+            id: invite(self.id),
+            address: address(self.address),
+            draft: InviteDraft {
+                joined_by: kinds(self.joined_by),
+                preset: self.gift.as_ref().map(Gift::preset),
+                expiry: expiry(self.expiry),
+                membership_ttl: membership_ttl(self.lasting),
+                message: self.said.then(message),
+                metadata: None,
+            },
+            sign_on: one_of(
+                self.lasting / 16,
+                &[SignOn::Usual, SignOn::Single, SignOn::Elsewhere],
+            ),
+            is_member: self.address > 250,
+            token: world.draw(host),
+        }
+    }
+}
+
+impl Inviting {
+    fn change(&self, settings: Settings) -> Settings {
+        let requests = self.requests.as_ref();
+        Settings {
+            invites_last: membership_ttl(self.last).unwrap_or(settings.invites_last),
+            address_check: one_of(
+                self.check,
+                &[
+                    AddressCheck::Exact,
+                    AddressCheck::AnyVerified,
+                    AddressCheck::Bearer,
+                ],
+            ),
+            second_invite: if self.replaces {
+                SecondInvite::Replace
+            } else {
+                SecondInvite::Refuse
+            },
+            discoverable: self.discoverable,
+            requests: requests.map_or_else(Requests::default, |(by, asks, gift)| Requests {
+                open: true,
+                joined_by: kinds(*by).unwrap_or_default(),
+                questions: if *asks {
+                    vec!["Why?".to_owned()]
+                } else {
+                    Vec::new()
+                },
+                preset: gift.as_ref().map(Gift::preset).unwrap_or_default(),
+            }),
+            ..settings
+        }
+    }
+}
+
 impl Choices {
     /// The settings.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        Settings {
+        let settings = Settings {
             joins: one_of(
                 self.joins,
                 &[
@@ -363,6 +615,11 @@ impl Choices {
             }),
             link_defaults: self.defaults.as_ref().map(Draft::draft).unwrap_or_default(),
             max_link_lifetime: self.max_lifetime.map(lasting),
+            ..Settings::default()
+        };
+        match &self.invites {
+            Some(invites) => invites.change(settings),
+            None => settings,
         }
     }
 }
@@ -410,10 +667,12 @@ impl Step {
         };
         let actor = match self.email {
             None => actor,
-            Some(other) => {
-                let address = format!("ada@d{}.example", u8::from(other));
-                actor.with_verified_email(EmailAddress::parse(&address).expect("an address"))
-            }
+            Some(other) => actor.with_verified_email(address(u8::from(other))),
+        };
+        // Whoever answers an invite mostly has the address that it was sent to.
+        let actor = match self.who.number {
+            0..200 => with_invited(world, actor, &command),
+            _ => actor,
         };
         (host, actor, command)
     }
@@ -428,7 +687,7 @@ impl Step {
                 forged,
                 answers,
             } => {
-                let selector = choose(world, host, *token);
+                let selector = choose(world, host, *token, false);
                 Command::Member(MemberCommand::Claim {
                     token: Presented {
                         selector,
@@ -440,6 +699,55 @@ impl Step {
                     proxy: world.draw_proxy(),
                 })
             }
+            What::Accept {
+                member,
+                token,
+                forged,
+                shown: email,
+            } => {
+                let selector = choose(world, host, *token, true);
+                Command::Member(MemberCommand::Accept {
+                    token: Presented {
+                        selector,
+                        genuine: !forged,
+                    },
+                    member: member_of(*member),
+                    profile: shown(*email),
+                    proxy: world.draw_proxy(),
+                })
+            }
+            What::Request {
+                member,
+                shown: email,
+                answers,
+            } => Command::Member(MemberCommand::Request {
+                member: member_of(*member),
+                profile: shown(*email),
+                message: None,
+                answers: vec!["an answer".to_owned(); usize::from(answers % 3)],
+                proxy: world.draw_proxy(),
+            }),
+            What::Send { invites, all } => {
+                let invites = invites.iter().flatten();
+                Command::Invite(InviteCommand::Send {
+                    invites: invites.map(|invited| invited.new(world, host)).collect(),
+                    mode: if *all {
+                        Mode::AllOrNothing
+                    } else {
+                        Mode::EachOnItsOwn
+                    },
+                })
+            }
+            What::Resend { invite: id } => Command::Invite(InviteCommand::Resend {
+                invite: invite(*id),
+                token: world.draw(host),
+            }),
+            What::Decline { token } => Command::Invite(InviteCommand::Decline {
+                token: Presented {
+                    selector: choose(world, host, *token, true),
+                    genuine: true,
+                },
+            }),
             What::Add {
                 member,
                 gift,
@@ -530,6 +838,7 @@ impl What {
     /// The commands that need nothing of the world.
     fn plain(&self) -> Command {
         use AccessCommand as A;
+        use InviteCommand as I;
         use LinkCommand as L;
         use MemberCommand as M;
         use OrganizationCommand as O;
@@ -638,6 +947,34 @@ impl What {
             Self::Revoke { id } => Command::Access(A::Revoke {
                 grant: grant_id(1 + id % 8),
             }),
+            Self::ExpireLink { link: id } => Command::Link(L::Expire { link: link(*id) }),
+            Self::TakeBack { invite: id } => Command::Invite(I::Revoke {
+                invite: invite(*id),
+            }),
+            Self::ExpireInvite { invite: id } => Command::Invite(I::Expire {
+                invite: invite(*id),
+            }),
+            Self::Deliver {
+                invite: id,
+                generation,
+                sent,
+            } => {
+                let report = DeliveryReport {
+                    invite: invite(*id),
+                    generation: Generation::new(1 + u32::from(generation % 3)),
+                    sent: *sent,
+                };
+                Command::Invite(I::ReportDelivery {
+                    reports: vec![report],
+                })
+            }
+            Self::Reveal { link: id } => Command::Link(L::Reveal { link: link(*id) }),
+            Self::Erase { member, invite: id } => Command::Member(M::Erase {
+                member: member_of(*member),
+                invites: id.iter().map(|id| invite(*id)).collect(),
+                logged: false,
+            }),
+            Self::Endpoint { endpoint, command } => Command::Webhook(command.spell(*endpoint)),
             other => unreachable!("{other:?} was spelled by its caller"),
         }
     }
@@ -648,6 +985,8 @@ fn fitting(host: u8, command: &Command) -> Actor {
     match command {
         Command::Member(
             command @ (MemberCommand::Claim { .. }
+            | MemberCommand::Accept { .. }
+            | MemberCommand::Request { .. }
             | MemberCommand::Cancel { .. }
             | MemberCommand::Leave { .. }),
         ) => match command.member() {
@@ -664,19 +1003,42 @@ fn fitting(host: u8, command: &Command) -> Actor {
             | OrganizationCommand::Register { .. }
             | OrganizationCommand::ReserveName { .. },
         ) => Actor::system(),
-        Command::Member(_) | Command::Organization(_) | Command::Link(_) | Command::Access(_) => {
-            founder(host)
-        }
+        Command::Invite(InviteCommand::Decline { .. }) => Actor::user(user(host % 5)),
+        Command::Member(_)
+        | Command::Organization(_)
+        | Command::Link(_)
+        | Command::Invite(_)
+        | Command::Webhook(_)
+        | Command::Access(_) => founder(host),
     }
 }
 
-/// One of the host's tokens, those that open something first; sometimes one that nobody has.
-fn choose(world: &mut World, host: &OrgId, number: u8) -> Selector {
+fn with_invited(world: &World, actor: Actor, command: &Command) -> Actor {
+    let (Command::Member(MemberCommand::Accept { token, .. })
+    | Command::Invite(InviteCommand::Decline { token })) = command
+    else {
+        return actor;
+    };
+    let records = world.records();
+    let token = records.token(token.selector);
+    let invite = token.and_then(|token| records.invite(&token.host, token.subject.invite()?));
+    match invite {
+        Some(invite) => actor.with_verified_email(invite.address.clone()),
+        None => actor,
+    }
+}
+
+/// One of the host's tokens of links or of invites, those that open something first; sometimes one
+/// that nobody has, or one of the other kind.
+fn choose(world: &mut World, host: &OrgId, number: u8, of_invite: bool) -> Selector {
+    let of_invite = of_invite != (number > 250);
     let mut tokens: Vec<Selector> = world
         .records()
         .iter()
         .filter_map(|(_, row)| match row {
-            Row::Token(row) if row.host == *host => Some(row.selector),
+            Row::Token(row) if row.host == *host && row.subject.invite().is_some() == of_invite => {
+                Some(row.selector)
+            }
             _ => None,
         })
         .collect();

@@ -18,6 +18,8 @@ pub struct Decided {
     pub stamp: Stamp,
     /// What happens. Nothing, if all is as the command wants it already.
     pub events: Vec<Event>,
+    /// What came of each item of a command about several, in their order; empty for all others.
+    pub items: Vec<Result<(), CommandError>>,
 }
 
 /// Decides a command on the records that its [`scope`](Command::scope) names.
@@ -37,15 +39,25 @@ pub fn decide(
     env: &Env<'_>,
 ) -> Result<Decided, CommandError> {
     let env = not_before(env, records);
+    let mut items = Vec::new();
     let events = match command {
         Command::Organization(command) => {
             crate::organization::decide::decide(records, host, actor, command, &env)?
         }
         Command::Link(command) => crate::link::decide::decide(records, host, actor, command, &env)?,
+        Command::Invite(command) => {
+            let (events, each) =
+                crate::invite::decide::decide(records, host, actor, command, &env)?;
+            items = each;
+            events
+        }
         Command::Member(command) => {
             crate::member::decide::decide(records, host, actor, command, &env)?
         }
         Command::Access(command) => decide_access(records, host, actor, command, &env)?,
+        Command::Webhook(command) => {
+            crate::webhook::decide::decide(records, host, actor, command, &env)?
+        }
     };
     Ok(Decided {
         stamp: Stamp {
@@ -53,6 +65,7 @@ pub fn decide(
             by: actor.by(),
         },
         events,
+        items,
     })
 }
 
@@ -100,8 +113,10 @@ pub fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: &Event)
             crate::organization::evolve::evolve(records, host, stamp, event);
         }
         Event::Link(event) => crate::link::evolve::evolve(records, host, stamp, event),
+        Event::Invite(event) => crate::invite::evolve::evolve(records, host, stamp, event),
         Event::Member(event) => crate::member::evolve::evolve(records, host, stamp, event),
         Event::Access(event) => evolve_access(records, host, event),
+        Event::Webhook(event) => crate::webhook::evolve::evolve(records, host, stamp, event),
     }
 }
 

@@ -5,6 +5,7 @@ use core::fmt;
 use guestlist_access::{AccessError, Capability};
 use guestlist_types::{LinkId, Timestamp};
 
+use crate::invite::InvitePhase;
 use crate::member::Phase;
 
 /// Why a command was refused. A refused command changes nothing.
@@ -60,6 +61,29 @@ pub enum CommandError {
     /// The host application keeps this user's membership of the organization itself.
     #[error("this user is a member already")]
     AlreadyMember,
+    /// An invite for this address waits for an answer already.
+    #[error("this address is invited already")]
+    AlreadyInvited,
+    /// The invite is not in a state that this command works on.
+    #[error("{command} is not possible here: the invite is {}", found.as_str())]
+    WrongInviteState {
+        /// The command.
+        command: &'static str,
+        /// The state that was found.
+        found: InvitePhase,
+    },
+    /// The invite is for another address than the actor's.
+    #[error("this invite is for `{hint}`: sign in with the account that has this address verified")]
+    WrongAccount {
+        /// The address, masked.
+        hint: String,
+    },
+    /// Who sent the invite no longer stands for what it gives.
+    #[error("who sent this invite no longer stands for it: send another one in your own name")]
+    InviterNotStanding,
+    /// The organization can be found, but takes no requests.
+    #[error("this organization takes no requests")]
+    RequestsClosed,
     /// The host lets this member in by no door.
     #[error("this member is blocked")]
     Blocked,
@@ -75,8 +99,8 @@ pub enum CommandError {
     /// The member was rejected before, and the host wants to invite it itself.
     #[error("after a rejection this host lets members in by invitation only")]
     InviteOnly,
-    /// The link is for another kind of member.
-    #[error("this link is for another kind of member")]
+    /// The link, the invite or the host is for another kind of member.
+    #[error("this is for another kind of member")]
     WrongKindOfMember,
     /// No verified address of the actor is at an allowed domain.
     #[error("this link needs a verified e-mail address at an allowed domain")]
@@ -84,8 +108,8 @@ pub enum CommandError {
     /// The link is for other members.
     #[error("this link is for other members")]
     MemberNotAllowed,
-    /// The link asks questions, and there are not as many answers.
-    #[error("this link asks {expected} questions")]
+    /// The link or the host asks questions, and there are not as many answers.
+    #[error("there are {expected} questions to be answered")]
     AnswersMissing {
         /// How many answers are needed.
         expected: usize,
@@ -138,9 +162,12 @@ pub enum CommandError {
         /// The longest lifetime.
         seconds: u64,
     },
-    /// An overlap is at most 24 hours.
-    #[error("an overlap is at most 24 hours")]
+    /// An overlap is at most 24 hours, and 7 days for the secret of a webhook endpoint.
+    #[error("this overlap is too long")]
     OverlapTooLong,
+    /// The URL of a webhook endpoint doesn't begin with `https`.
+    #[error("webhooks are sent encrypted: the url must begin with `https`")]
+    EndpointNotEncrypted,
     /// More than allowed of something.
     #[error("at most {max} {what}")]
     TooMany {
@@ -176,6 +203,11 @@ impl CommandError {
             Self::WrongState { .. } => "wrong-state",
             Self::OwnOrganization => "own-organization",
             Self::AlreadyMember => "already-member",
+            Self::AlreadyInvited => "already-invited",
+            Self::WrongInviteState { .. } => "wrong-invite-state",
+            Self::WrongAccount { .. } => "wrong-account",
+            Self::InviterNotStanding => "inviter-not-standing",
+            Self::RequestsClosed => "requests-closed",
             Self::Blocked => "blocked",
             Self::CoolingDown { .. } => "cooling-down",
             Self::RejectedLink => "rejected-link",
@@ -198,6 +230,7 @@ impl CommandError {
             Self::InThePast => "in-the-past",
             Self::LifetimeTooLong { .. } => "lifetime-too-long",
             Self::OverlapTooLong => "overlap-too-long",
+            Self::EndpointNotEncrypted => "endpoint-not-encrypted",
             Self::TooMany { .. } => "too-many",
             Self::Access(error) => error.code(),
             Self::FactMissing { .. } => "fact-missing",
@@ -225,10 +258,14 @@ pub enum TokenProblem {
     Paused,
     /// The host is suspended or deleted.
     HostNotActive,
-    /// The link's creator no longer stands for it.
+    /// Who made the link or sent the invite no longer stands for it.
     CreatorNotStanding,
     /// Issued before this member was removed.
     BeforeRemoval,
+    /// Its e-mail invite was accepted, declined or revoked.
+    InviteClosed,
+    /// Its e-mail invite has expired.
+    InviteExpired,
 }
 
 impl TokenProblem {
@@ -246,6 +283,8 @@ impl TokenProblem {
             Self::HostNotActive => "host-not-active",
             Self::CreatorNotStanding => "creator-not-standing",
             Self::BeforeRemoval => "token-before-removal",
+            Self::InviteClosed => "invite-closed",
+            Self::InviteExpired => "invite-expired",
         }
     }
 }

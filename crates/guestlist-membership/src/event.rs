@@ -1,13 +1,15 @@
 //! Every event, and how it is kept.
 
 use guestlist_access::AccessEvent;
-use guestlist_types::{LinkId, Member, Timestamp};
+use guestlist_types::{InviteId, LinkId, Member, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::actor::By;
+use crate::invite::InviteEvent;
 use crate::link::LinkEvent;
 use crate::member::MemberEvent;
 use crate::organization::OrganizationEvent;
+use crate::webhook::WebhookEvent;
 
 /// Something that happened in one organization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,10 +23,14 @@ pub enum Event {
     Organization(OrganizationEvent),
     /// To a link.
     Link(LinkEvent),
+    /// To an e-mail invite.
+    Invite(InviteEvent),
     /// To a membership.
     Member(MemberEvent),
     /// To groups and grants.
     Access(AccessEvent),
+    /// To a webhook endpoint.
+    Webhook(WebhookEvent),
 }
 
 impl Event {
@@ -34,8 +40,10 @@ impl Event {
         match self {
             Self::Organization(event) => event.name(),
             Self::Link(event) => event.name(),
+            Self::Invite(event) => event.name(),
             Self::Member(event) => event.name(),
             Self::Access(event) => event.name(),
+            Self::Webhook(event) => event.name(),
         }
     }
 
@@ -44,7 +52,8 @@ impl Event {
     pub fn member(&self) -> Option<&Member> {
         match self {
             Self::Member(event) => event.member(),
-            Self::Organization(_) | Self::Link(_) | Self::Access(_) => None,
+            Self::Invite(event) => event.member(),
+            Self::Organization(_) | Self::Link(_) | Self::Access(_) | Self::Webhook(_) => None,
         }
     }
 
@@ -54,7 +63,17 @@ impl Event {
         match self {
             Self::Link(event) => Some(event.link()),
             Self::Member(event) => event.link(),
-            Self::Organization(_) | Self::Access(_) => None,
+            Self::Organization(_) | Self::Invite(_) | Self::Access(_) | Self::Webhook(_) => None,
+        }
+    }
+
+    /// The e-mail invite that this event is about, if it is about one.
+    #[must_use]
+    pub fn invite(&self) -> Option<InviteId> {
+        match self {
+            Self::Invite(event) => Some(event.invite()),
+            Self::Member(event) => event.invite(),
+            Self::Organization(_) | Self::Link(_) | Self::Access(_) | Self::Webhook(_) => None,
         }
     }
 }

@@ -19,13 +19,17 @@
 mod actor;
 mod command;
 mod decide;
+mod erase;
 mod error;
 mod event;
+mod feed;
+pub mod invite;
 pub mod link;
 pub mod member;
 mod metadata;
 pub mod organization;
 mod policy;
+pub mod presets;
 mod read;
 mod record;
 mod route;
@@ -33,15 +37,17 @@ mod scope;
 mod standing;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod webhook;
 
 pub use actor::{Actor, By};
 pub use command::{Command, Env, Stated};
 pub use decide::{Decided, decide, evolve};
 pub use error::{CommandError, TokenProblem, TokenRefusal};
 pub use event::{Event, Stamp};
+pub use feed::{ConsumerRecord, ParkedRecord, Sequence};
 pub use metadata::{MAX_METADATA_BYTES, Metadata, MetadataError};
-pub use policy::{AfterRejection, Joins, Seats, Standing};
+pub use policy::{AddressCheck, AfterRejection, Joins, Requests, Seats, SecondInvite, Standing};
 pub use read::{Reading, may_read};
 pub use record::{Home, Records, Row, RowKey, SeatCount};
 pub use route::{Reached, Unreachable, active_named, principal_of, reach_host, reach_own};
-pub use scope::{Fact, LinkRef, Loaded, Root, Scope};
+pub use scope::{Fact, InviteRef, LinkRef, Loaded, Root, Scope};

@@ -18,6 +18,8 @@ use crate::standing::{InOrg, not_before};
 pub enum Reading<'a> {
     /// Links, with their configuration and uses.
     Links,
+    /// E-mail invites.
+    Invites,
     /// Requests that wait for review.
     Requests,
     /// The members of the organization.
@@ -32,6 +34,8 @@ pub enum Reading<'a> {
     Grants,
     /// The audit trail.
     Audit,
+    /// Webhook endpoints and what they got.
+    Webhooks,
     /// The organization's settings.
     Settings,
 }
@@ -70,6 +74,7 @@ pub fn may_read(
     };
     match reading {
         Reading::Links => any_of("link", &[Capability::LinksManage, Capability::LinksCreate]),
+        Reading::Invites => any_of("invite", &[Capability::InvitesSend]),
         Reading::Requests => any_of("membership", &[Capability::RequestsReview]),
         Reading::Members if standing.is_member() => Ok(()),
         Reading::Members => Err(CommandError::NotFound {
@@ -91,7 +96,9 @@ pub fn may_read(
             &[Capability::GroupsManage, Capability::GrantsManage],
         ),
         Reading::Grants => any_of("grant", &[Capability::GrantsManage]),
-        Reading::Audit | Reading::Settings => any_of("organization", &[Capability::SettingsManage]),
+        Reading::Audit | Reading::Settings | Reading::Webhooks => {
+            any_of("organization", &[Capability::SettingsManage])
+        }
     }
 }
 

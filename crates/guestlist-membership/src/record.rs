@@ -5,12 +5,18 @@ use std::sync::Arc;
 
 use guestlist_access::{AccessBook, AccessHead, Grant, Group, GroupMember};
 use guestlist_token::Selector;
-use guestlist_types::{Bucket, GrantId, GroupId, LinkId, Member, OrgId, OrgName, UserId};
+use guestlist_types::{
+    Bucket, ConsumerName, EmailAddress, EndpointId, GrantId, GroupId, InviteId, LinkId, Member,
+    OrgId, OrgName, UserId,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::link::{Link, LinkUse, TokenRecord};
+use crate::feed::{ConsumerRecord, ParkedRecord, Sequence};
+use crate::invite::{AddressRecord, EmailInvite};
+use crate::link::{Generation, Link, LinkUse, TokenRecord};
 use crate::member::{ActingRule, Membership};
 use crate::organization::{NameRecord, Organization};
+use crate::webhook::Endpoint;
 
 /// Names one row of a store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +42,12 @@ pub enum RowKey {
     LinkTally(OrgId, LinkId),
     /// A member's use of a link.
     LinkUse(OrgId, LinkId, Member),
+    /// How often one generation of a link's token was previewed, where that is counted. A counter.
+    PreviewTally(OrgId, LinkId, Generation),
+    /// An e-mail invite.
+    Invite(OrgId, InviteId),
+    /// What a host knows of an e-mail address.
+    Address(OrgId, EmailAddress),
     /// A token.
     Token(Selector),
     /// A membership.
@@ -48,6 +60,12 @@ pub enum RowKey {
     GroupMember(OrgId, GroupId, GroupMember),
     /// A grant.
     Grant(OrgId, GrantId),
+    /// A webhook endpoint.
+    Endpoint(OrgId, EndpointId),
+    /// How far a consumer has read the feed.
+    Consumer(ConsumerName),
+    /// An event that a consumer could not deliver yet.
+    Parked(ConsumerName, Sequence),
     /// How many uses of a link count, counted when it is asked. Never written.
     UseCount(OrgId, LinkId),
     /// How many memberships are pending and approved, counted when it is asked. Never written.
@@ -66,6 +84,8 @@ pub enum Home {
     Organization(OrgId),
     /// A name, which is found without knowing its organization.
     Name(OrgName),
+    /// A consumer of the feed, which is nobody's.
+    Consumer(ConsumerName),
 }
 
 impl Home {
@@ -75,12 +95,14 @@ impl Home {
         match self {
             Self::Organization(id) => Bucket::of(id),
             Self::Name(name) => Bucket::of_bytes(name.as_str().as_bytes()),
+            Self::Consumer(name) => Bucket::of_bytes(name.as_str().as_bytes()),
         }
     }
 }
 
 impl RowKey {
-    /// The organization whose row this is; `None` for names and tokens, which are found first.
+    /// The organization whose row this is; `None` for names and tokens, which are found first,
+    /// and for what consumers of the feed keep.
     #[must_use]
     pub const fn organization(&self) -> Option<&OrgId> {
         match self {
@@ -91,14 +113,18 @@ impl RowKey {
             | Self::Link(id, _)
             | Self::LinkTally(id, _)
             | Self::LinkUse(id, _, _)
+            | Self::PreviewTally(id, _, _)
+            | Self::Invite(id, _)
+            | Self::Address(id, _)
             | Self::Membership(id, _)
             | Self::Acting(id, _)
             | Self::Group(id, _)
             | Self::GroupMember(id, _, _)
             | Self::Grant(id, _)
+            | Self::Endpoint(id, _)
             | Self::UseCount(id, _)
             | Self::SeatCount(id) => Some(id),
-            Self::Name(_) | Self::Token(_) => None,
+            Self::Name(_) | Self::Token(_) | Self::Consumer(_) | Self::Parked(..) => None,
         }
     }
 
@@ -106,7 +132,10 @@ impl RowKey {
     /// only add don't collide on a revision.
     #[must_use]
     pub const fn is_counter(&self) -> bool {
-        matches!(self, Self::LinkTally(..) | Self::SeatTally(_))
+        matches!(
+            self,
+            Self::LinkTally(..) | Self::SeatTally(_) | Self::PreviewTally(..)
+        )
     }
 
     /// Whether this row is counted by the store when it is asked for, and never written.
@@ -130,7 +159,7 @@ pub enum Row {
     Organization(Box<Organization>),
     /// For [`RowKey::Owners`].
     Owners(BTreeSet<UserId>),
-    /// For [`RowKey::SeatTally`] and [`RowKey::LinkTally`].
+    /// For [`RowKey::SeatTally`], [`RowKey::LinkTally`] and [`RowKey::PreviewTally`].
     Tally(u64),
     /// For [`RowKey::AccessHead`].
     AccessHead(AccessHead),
@@ -138,6 +167,10 @@ pub enum Row {
     Link(Box<Link>),
     /// For [`RowKey::LinkUse`].
     LinkUse(LinkUse),
+    /// For [`RowKey::Invite`].
+    Invite(Box<EmailInvite>),
+    /// For [`RowKey::Address`].
+    Address(AddressRecord),
     /// For [`RowKey::Token`].
     Token(TokenRecord),
     /// For [`RowKey::Membership`].
@@ -150,6 +183,12 @@ pub enum Row {
     GroupMember,
     /// For [`RowKey::Grant`].
     Grant(Box<Grant>),
+    /// For [`RowKey::Endpoint`].
+    Endpoint(Box<Endpoint>),
+    /// For [`RowKey::Consumer`].
+    Consumer(ConsumerRecord),
+    /// For [`RowKey::Parked`].
+    Parked(ParkedRecord),
     /// For [`RowKey::UseCount`].
     UseCount(u64),
     /// For [`RowKey::SeatCount`].
@@ -279,6 +318,21 @@ impl Records {
         /// A member's use of a link.
         link_use(host: &OrgId, id: LinkId, member: &Member) -> &LinkUse
             = RowKey::LinkUse(host.clone(), id, member.clone()), Row::LinkUse(row) => row;
+        /// How often a generation of a link's token was previewed.
+        preview_tally(host: &OrgId, id: LinkId, generation: Generation) -> u64
+            = RowKey::PreviewTally(host.clone(), id, generation), Row::Tally(row) => *row;
+        /// An e-mail invite.
+        invite(host: &OrgId, id: InviteId) -> &EmailInvite
+            = RowKey::Invite(host.clone(), id), Row::Invite(row) => &**row;
+        /// What a host knows of an e-mail address.
+        address(host: &OrgId, address: &EmailAddress) -> &AddressRecord
+            = RowKey::Address(host.clone(), address.clone()), Row::Address(row) => row;
+        /// A webhook endpoint, deleted ones too.
+        endpoint(host: &OrgId, id: EndpointId) -> &Endpoint
+            = RowKey::Endpoint(host.clone(), id), Row::Endpoint(row) => &**row;
+        /// How far a consumer has read the feed.
+        consumer(name: &ConsumerName) -> &ConsumerRecord
+            = RowKey::Consumer(name.clone()), Row::Consumer(row) => row;
         /// A token.
         token(selector: Selector) -> &TokenRecord
             = RowKey::Token(selector), Row::Token(row) => row;

@@ -105,6 +105,10 @@ pub fn reach_host(
     let caller = actor
         .organization()
         .ok_or(Unreachable::CallerNotInOrganization)?;
+    // A name that leads nowhere has no home to load the caller's records from either.
+    let host = host
+        .and_then(|host| records.organization(host))
+        .ok_or(Unreachable::UnknownOrganization)?;
     let own = reach_own(records, caller, actor, env).map_err(|error| match error {
         Unreachable::UnknownOrganization => Unreachable::CallerNotInOrganization,
         error @ (Unreachable::OrganizationNotActive
@@ -113,9 +117,6 @@ pub fn reach_host(
         | Unreachable::NotAMember(_)
         | Unreachable::ActingNotAllowed) => error,
     })?;
-    let host = host
-        .and_then(|host| records.organization(host))
-        .ok_or(Unreachable::UnknownOrganization)?;
     match host.status {
         OrgStatus::Active => {}
         OrgStatus::Suspended | OrgStatus::Deleted => {

@@ -4,13 +4,21 @@
 //! token belongs to). [`Scope::missing`] tells which rows can be named by now, so every store
 //! loads the same way: ask, read those rows, hand them in, ask again, until nothing is missing.
 
+use std::collections::BTreeSet;
+
 use guestlist_token::Selector;
-use guestlist_types::{LinkId, Member, OrgId, OrgName};
+use guestlist_types::{
+    ConsumerName, EmailAddress, EndpointId, InviteId, LinkId, Member, OrgId, OrgName, Timestamp,
+    UserId,
+};
 
 use crate::actor::Actor;
 use crate::command::Command;
-use crate::link::{Link, LinkCommand};
-use crate::member::MemberCommand;
+use crate::feed::Sequence;
+use crate::invite::decide::{MAX_EMAILS, crossing};
+use crate::invite::{EmailInvite, InviteCommand};
+use crate::link::{Generation, Link, LinkCommand};
+use crate::member::{MemberCommand, Profile};
 use crate::organization::OrganizationCommand;
 use crate::record::{Records, RowKey};
 
@@ -52,6 +60,23 @@ pub enum LinkRef {
     Default,
 }
 
+/// Names an e-mail invite directly or through another row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "every store must place a new reference"
+)]
+pub enum InviteRef {
+    /// This invite.
+    Id(InviteId),
+    /// The invite of the token that the scope is rooted in.
+    OfToken,
+    /// The invite that this member's current episode came through.
+    OfMembership(Member),
+    /// The invite that waits for an answer at this address.
+    OfAddress(EmailAddress),
+}
+
 /// One fact about the organization of the scope, unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "every store must place a new fact")]
@@ -80,12 +105,34 @@ pub enum Fact {
     Use(LinkRef, Member),
     /// A link's uses, counted now.
     UseCount(LinkRef),
+    /// How often a generation of a link's token was previewed.
+    PreviewTally(LinkId, Generation),
     /// The membership of a link's creator.
     Creator(LinkRef),
+    /// An e-mail invite.
+    Invite(InviteRef),
+    /// The token of an e-mail invite.
+    InviteToken(InviteRef),
+    /// The membership of who sent an e-mail invite.
+    InviteCreator(InviteRef),
+    /// What is known of an e-mail address.
+    Address(EmailAddress),
+    /// What is known of the address that a member joined with.
+    AddressOf(Member),
+    /// What is known of an e-mail address, with the invite and the membership that it leads to.
+    Known(EmailAddress),
+    /// The same of the address that an e-mail invite is for.
+    KnownOf(InviteRef),
     /// A membership.
     Membership(Member),
     /// A membership in another organization.
     MembershipIn(OrgId, Member),
+    /// A webhook endpoint.
+    Endpoint(EndpointId),
+    /// How far a consumer has read the feed.
+    Consumer(ConsumerName),
+    /// An event that a consumer has parked.
+    Parked(ConsumerName, Sequence),
     /// Who of a member organization may act here.
     Acting(OrgId),
     /// Who of the organization may act in another one.
@@ -97,6 +144,10 @@ pub enum Fact {
     /// The same, if the link gives groups or grants, or the membership that it is found by was
     /// promised some.
     BookForLink(LinkRef),
+    /// The same, if an e-mail invite gives groups or grants.
+    BookForInvite(InviteRef),
+    /// The same, if the organization gives some to those who ask without an invite.
+    BookForRequests,
 }
 
 /// What is known of the rows of a scope while it is loaded.
@@ -131,10 +182,10 @@ impl Scope {
     #[must_use]
     pub fn missing(&self, loaded: &impl Loaded) -> Vec<RowKey> {
         let records = loaded.records();
-        let mut keys = Vec::new();
+        let mut keys = BTreeSet::new();
         let mut want = |key: RowKey| {
-            if !loaded.knows(&key) && !keys.contains(&key) {
-                keys.push(key);
+            if !loaded.knows(&key) {
+                keys.insert(key);
             }
         };
         match &self.root {
@@ -147,7 +198,7 @@ impl Scope {
                 self.keys_of(fact, &host, records, &mut want);
             }
         }
-        keys
+        keys.into_iter().collect()
     }
 
     /// The organizations whose access rules this scope needs, as far as it can be told by now.
@@ -166,7 +217,23 @@ impl Scope {
                 Fact::BookForLink(link) => self
                     .reaches_keys(link, &host, records)
                     .then(|| host.clone()),
+                Fact::BookForInvite(invite) => self
+                    .invite(invite, &host, records)
+                    .is_some_and(|invite| invite.config.preset.reaches_keys())
+                    .then(|| host.clone()),
+                Fact::BookForRequests => requests_reach_keys(records, &host).then(|| host.clone()),
                 Fact::Name(_)
+                | Fact::PreviewTally(..)
+                | Fact::Endpoint(_)
+                | Fact::Consumer(_)
+                | Fact::Parked(..)
+                | Fact::Invite(_)
+                | Fact::InviteToken(_)
+                | Fact::InviteCreator(_)
+                | Fact::Address(_)
+                | Fact::AddressOf(_)
+                | Fact::Known(_)
+                | Fact::KnownOf(_)
                 | Fact::Token(_)
                 | Fact::Organization
                 | Fact::OrganizationOf(_)
@@ -193,7 +260,7 @@ impl Scope {
         match link {
             LinkRef::Id(id) => Some(*id),
             LinkRef::OfToken => match &self.root {
-                Root::Token(selector) => records.token(*selector).map(|token| token.link),
+                Root::Token(selector) => records.token(*selector)?.subject.link(),
                 Root::Organization(_) | Root::Name(_) => None,
             },
             LinkRef::OfMembership(member) => records
@@ -210,6 +277,31 @@ impl Scope {
         records: &'a Records,
     ) -> Option<&'a Link> {
         records.link(host, self.link_id(link, host, records)?)
+    }
+
+    pub(crate) fn invite<'a>(
+        &self,
+        invite: &InviteRef,
+        host: &OrgId,
+        records: &'a Records,
+    ) -> Option<&'a EmailInvite> {
+        records.invite(host, self.invite_id(invite, host, records)?)
+    }
+
+    fn invite_id(&self, invite: &InviteRef, host: &OrgId, records: &Records) -> Option<InviteId> {
+        match invite {
+            InviteRef::Id(id) => Some(*id),
+            InviteRef::OfToken => match &self.root {
+                Root::Token(selector) => records.token(*selector)?.subject.invite(),
+                Root::Organization(_) | Root::Name(_) => None,
+            },
+            InviteRef::OfMembership(member) => records
+                .membership(host, member)
+                .and_then(|row| row.door.invite()),
+            InviteRef::OfAddress(address) => records
+                .address(host, address)
+                .and_then(|record| record.invite),
+        }
     }
 
     /// Whether a link, or the membership that it is found by, gives groups or grants. What a
@@ -280,6 +372,46 @@ impl Scope {
                     want(RowKey::Membership(host.clone(), Member::User(user)));
                 }
             }
+            Fact::Invite(invite) => {
+                if let Some(id) = self.invite_id(invite, host, records) {
+                    want(RowKey::Invite(host.clone(), id));
+                }
+            }
+            Fact::InviteToken(invite) => {
+                let invite = self.invite(invite, host, records);
+                if let Some(selector) = invite.and_then(|invite| invite.token) {
+                    want(RowKey::Token(selector));
+                }
+            }
+            Fact::InviteCreator(invite) => {
+                let creator = self
+                    .invite(invite, host, records)
+                    .and_then(|invite| invite.creator.clone());
+                if let Some(user) = creator {
+                    want(RowKey::Membership(host.clone(), Member::User(user)));
+                }
+            }
+            Fact::Address(address) => want(RowKey::Address(host.clone(), address.clone())),
+            Fact::AddressOf(member) => {
+                let address = records
+                    .membership(host, member)
+                    .and_then(|membership| membership.profile.email.clone());
+                if let Some(address) = address {
+                    want(RowKey::Address(host.clone(), address));
+                }
+            }
+            Fact::Known(address) => known(address, host, records, want),
+            Fact::KnownOf(invite) => {
+                if let Some(invite) = self.invite(invite, host, records) {
+                    known(&invite.address, host, records, want);
+                }
+            }
+            Fact::PreviewTally(link, generation) => {
+                want(RowKey::PreviewTally(host.clone(), *link, *generation));
+            }
+            Fact::Endpoint(endpoint) => want(RowKey::Endpoint(host.clone(), *endpoint)),
+            Fact::Consumer(name) => want(RowKey::Consumer(name.clone())),
+            Fact::Parked(name, sequence) => want(RowKey::Parked(name.clone(), *sequence)),
             Fact::Membership(member) => want(RowKey::Membership(host.clone(), member.clone())),
             Fact::MembershipIn(org, member) => {
                 want(RowKey::Membership(org.clone(), member.clone()));
@@ -297,11 +429,92 @@ impl Scope {
                     want(RowKey::AccessHead(host.clone()));
                 }
             }
+            Fact::BookForInvite(invite) => {
+                let reaches = self
+                    .invite(invite, host, records)
+                    .is_some_and(|invite| invite.config.preset.reaches_keys());
+                if reaches {
+                    want(RowKey::AccessHead(host.clone()));
+                }
+            }
+            Fact::BookForRequests => {
+                if requests_reach_keys(records, host) {
+                    want(RowKey::AccessHead(host.clone()));
+                }
+            }
         }
     }
 }
 
+/// The rows that an address leads to.
+fn known(address: &EmailAddress, host: &OrgId, records: &Records, want: &mut impl FnMut(RowKey)) {
+    want(RowKey::Address(host.clone(), address.clone()));
+    let Some(record) = records.address(host, address) else {
+        return;
+    };
+    if let Some(id) = record.invite {
+        want(RowKey::Invite(host.clone(), id));
+        let token = records.invite(host, id).and_then(|invite| invite.token);
+        if let Some(selector) = token {
+            want(RowKey::Token(selector));
+        }
+    }
+    if let Some(user) = &record.member {
+        want(RowKey::Membership(host.clone(), Member::User(user.clone())));
+    }
+}
+
+fn requests_reach_keys(records: &Records, host: &OrgId) -> bool {
+    records
+        .organization(host)
+        .is_some_and(|organization| organization.settings.requests.preset.reaches_keys())
+}
+
 impl Command {
+    /// The person whose standing in the host this command asks for: who created the link or sent
+    /// the invite that it is about.
+    #[must_use]
+    pub fn creator(
+        &self,
+        records: &Records,
+        host: &OrgId,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Option<UserId> {
+        let link = |id| records.link(host, id)?.creator.clone();
+        let invite = |id| records.invite(host, id)?.creator.clone();
+        match self {
+            Self::Link(command) => link(command.link()),
+            Self::Invite(InviteCommand::Resend { invite: id, .. }) => invite(*id),
+            Self::Invite(InviteCommand::Decline { token })
+            | Self::Member(
+                MemberCommand::Claim { token, .. } | MemberCommand::Accept { token, .. },
+            ) => {
+                let subject = records.token(token.selector)?.subject;
+                subject
+                    .link()
+                    .and_then(link)
+                    .or_else(|| subject.invite().and_then(invite))
+            }
+            Self::Member(MemberCommand::Approve { member, .. }) => {
+                let door = &records.membership(host, member)?.door;
+                door.link()
+                    .and_then(link)
+                    .or_else(|| door.invite().and_then(invite))
+            }
+            Self::Member(MemberCommand::Request { member, .. }) => {
+                crossing(records, host, actor, member.kind(), now)?
+                    .creator
+                    .clone()
+            }
+            Self::Organization(_)
+            | Self::Invite(_)
+            | Self::Member(_)
+            | Self::Access(_)
+            | Self::Webhook(_) => None,
+        }
+    }
+
     /// The facts that this command is decided on, when `actor` performs it on `host`.
     ///
     /// A claim finds its host through its token, whatever `host` says.
@@ -333,6 +546,9 @@ impl Command {
                     facts.push(Fact::Seats);
                     if settings.seats.is_some() {
                         facts.push(Fact::SeatCount);
+                    }
+                    if settings.requests.preset.reaches_keys() {
+                        facts.push(Fact::Book);
                     }
                 }
                 OrganizationCommand::Rename { name } => {
@@ -366,9 +582,12 @@ impl Command {
                             Fact::BookForLink(link),
                         ]);
                     }
-                    LinkCommand::Disable { .. } | LinkCommand::Delete { .. } => {
+                    LinkCommand::Disable { .. }
+                    | LinkCommand::Delete { .. }
+                    | LinkCommand::Reveal { .. } => {
                         facts.extend([Fact::Link(link.clone()), Fact::Tokens(link)]);
                     }
+                    LinkCommand::Expire { .. } => facts.push(Fact::Link(link)),
                     LinkCommand::Edit { draft, .. } => {
                         facts.extend([
                             Fact::Link(link.clone()),
@@ -383,41 +602,123 @@ impl Command {
                     }
                 }
             }
+            Self::Invite(command) => {
+                standing(&mut facts);
+                match command {
+                    InviteCommand::Send { invites, .. } => {
+                        for new in invites {
+                            facts.extend([
+                                Fact::Invite(InviteRef::Id(new.id)),
+                                Fact::Token(new.token.selector),
+                                Fact::Known(new.address.clone()),
+                            ]);
+                        }
+                        let reaches = |new: &crate::invite::NewInvite| {
+                            let preset = new.draft.preset.as_ref();
+                            preset.is_some_and(crate::link::Preset::reaches_keys)
+                        };
+                        if invites.iter().any(reaches) {
+                            facts.push(Fact::Book);
+                        }
+                    }
+                    InviteCommand::Resend { invite, token } => {
+                        let invite = || InviteRef::Id(*invite);
+                        facts.extend([
+                            Fact::Invite(invite()),
+                            Fact::InviteToken(invite()),
+                            Fact::InviteCreator(invite()),
+                            Fact::KnownOf(invite()),
+                            Fact::BookForInvite(invite()),
+                            Fact::Token(token.selector),
+                        ]);
+                    }
+                    InviteCommand::Revoke { invite } | InviteCommand::Expire { invite } => {
+                        let invite = || InviteRef::Id(*invite);
+                        facts.extend([
+                            Fact::Invite(invite()),
+                            Fact::InviteToken(invite()),
+                            Fact::KnownOf(invite()),
+                        ]);
+                    }
+                    InviteCommand::Decline { token } => {
+                        root = Root::Token(token.selector);
+                        facts.extend([
+                            Fact::Invite(InviteRef::OfToken),
+                            Fact::InviteToken(InviteRef::OfToken),
+                            Fact::InviteCreator(InviteRef::OfToken),
+                            Fact::KnownOf(InviteRef::OfToken),
+                        ]);
+                    }
+                    InviteCommand::ReportDelivery { reports } => facts.extend(
+                        reports
+                            .iter()
+                            .map(|report| Fact::Invite(InviteRef::Id(report.invite))),
+                    ),
+                }
+            }
             Self::Member(command) => match command {
-                MemberCommand::Claim { token, member, .. } => {
+                MemberCommand::Accept {
+                    token,
+                    member,
+                    profile,
+                    ..
+                } => {
+                    root = Root::Token(token.selector);
+                    standing(&mut facts);
+                    facts.extend([
+                        Fact::Invite(InviteRef::OfToken),
+                        Fact::InviteCreator(InviteRef::OfToken),
+                        Fact::KnownOf(InviteRef::OfToken),
+                        Fact::BookForInvite(InviteRef::OfToken),
+                        Fact::Seats,
+                    ]);
+                    facts.extend(joining(member, profile, actor));
+                    facts.extend(addresses(actor).cloned().map(Fact::Known));
+                }
+                MemberCommand::Request {
+                    member, profile, ..
+                } => {
+                    facts.extend([Fact::Seats, Fact::BookForRequests]);
+                    facts.extend(joining(member, profile, actor));
+                    for address in addresses(actor) {
+                        let invite = || InviteRef::OfAddress(address.clone());
+                        facts.extend([
+                            Fact::Known(address.clone()),
+                            Fact::InviteCreator(invite()),
+                            Fact::BookForInvite(invite()),
+                        ]);
+                    }
+                }
+                MemberCommand::Claim {
+                    token,
+                    member,
+                    profile,
+                    ..
+                } => {
                     root = Root::Token(token.selector);
                     // Managers of the host are told why a token is dead.
                     standing(&mut facts);
                     let link = LinkRef::OfToken;
                     facts.extend([
                         Fact::Link(link.clone()),
-                        Fact::Membership(member.clone()),
                         Fact::Use(link.clone(), member.clone()),
                         Fact::Tally(link.clone()),
                         Fact::Seats,
                         Fact::Creator(link.clone()),
                         Fact::BookForLink(link),
-                        // An earlier request through another link gives its use back.
-                        Fact::Link(LinkRef::OfMembership(member.clone())),
-                        Fact::Use(LinkRef::OfMembership(member.clone()), member.clone()),
-                        Fact::Tally(LinkRef::OfMembership(member.clone())),
                     ]);
-                    match member {
-                        Member::User(_) => facts.push(Fact::Owners),
-                        Member::Org(org) => {
-                            facts.push(Fact::OrganizationOf(org.clone()));
-                            facts.extend(
-                                actor
-                                    .as_member()
-                                    .map(|user| Fact::MembershipIn(org.clone(), user)),
-                            );
-                        }
-                    }
+                    facts.extend(joining(member, profile, actor));
                 }
-                MemberCommand::Add { member, gift, .. } => {
+                MemberCommand::Add {
+                    member,
+                    profile,
+                    gift,
+                    ..
+                } => {
                     standing(&mut facts);
                     facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
                     facts.extend(door_of(member));
+                    facts.extend(profile.email.clone().map(Fact::Address));
                     if gift.reaches_keys() {
                         facts.push(Fact::Book);
                     }
@@ -431,7 +732,11 @@ impl Command {
                     standing(&mut facts);
                     facts.extend([Fact::Membership(member.clone()), Fact::Owners, Fact::Seats]);
                     facts.extend(door_of(member));
-                    facts.push(Fact::Creator(LinkRef::OfMembership(member.clone())));
+                    facts.extend([
+                        Fact::Creator(LinkRef::OfMembership(member.clone())),
+                        Fact::Invite(InviteRef::OfMembership(member.clone())),
+                        Fact::InviteCreator(InviteRef::OfMembership(member.clone())),
+                    ]);
                     facts.push(
                         if changes
                             .gift
@@ -468,6 +773,16 @@ impl Command {
                     standing(&mut facts);
                     facts.extend([Fact::Membership(member.clone()), Fact::Owners]);
                 }
+                MemberCommand::Erase {
+                    member, invites, ..
+                } => {
+                    standing(&mut facts);
+                    facts.extend([
+                        Fact::Membership(member.clone()),
+                        Fact::AddressOf(member.clone()),
+                    ]);
+                    facts.extend(invites.iter().map(|id| Fact::Invite(InviteRef::Id(*id))));
+                }
                 MemberCommand::Block { member, .. }
                 | MemberCommand::Unblock { member }
                 | MemberCommand::LiftRemoval { member } => {
@@ -479,6 +794,10 @@ impl Command {
                     facts.push(Fact::ActingIn(host.clone()));
                 }
             },
+            Self::Webhook(command) => {
+                standing(&mut facts);
+                facts.push(Fact::Endpoint(command.endpoint()));
+            }
             Self::Access(command) => {
                 standing(&mut facts);
                 facts.push(Fact::Book);
@@ -489,14 +808,43 @@ impl Command {
     }
 }
 
-/// The link that a member's current episode came through, with the member's use of it.
-fn door_of(member: &Member) -> [Fact; 3] {
+/// The link that a member's current episode came through, with the member's use of it, and the
+/// address that it joined with.
+fn door_of(member: &Member) -> [Fact; 4] {
     let link = || LinkRef::OfMembership(member.clone());
     [
         Fact::Link(link()),
         Fact::Use(link(), member.clone()),
         Fact::Tally(link()),
+        Fact::AddressOf(member.clone()),
     ]
+}
+
+/// What every door asks about somebody who comes by it: their membership, with the earlier door
+/// whose use is given back, and who they are.
+fn joining(member: &Member, profile: &Profile, actor: &Actor) -> Vec<Fact> {
+    let mut facts = vec![Fact::Membership(member.clone())];
+    facts.extend(door_of(member));
+    match member {
+        Member::User(_) => {
+            facts.push(Fact::Owners);
+            facts.extend(profile.email.clone().map(Fact::Address));
+        }
+        Member::Org(org) => {
+            facts.push(Fact::OrganizationOf(org.clone()));
+            facts.extend(
+                actor
+                    .as_member()
+                    .map(|user| Fact::MembershipIn(org.clone(), user)),
+            );
+        }
+    }
+    facts
+}
+
+/// The verified addresses of an actor that are looked at for invites.
+fn addresses(actor: &Actor) -> impl Iterator<Item = &EmailAddress> {
+    actor.emails().iter().take(MAX_EMAILS)
 }
 
 fn acting_by_group(records: &Records, org: &OrgId, host: &OrgId) -> bool {

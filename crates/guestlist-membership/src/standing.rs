@@ -252,7 +252,9 @@ pub(crate) fn not_before<'a>(env: &Env<'a>, records: &Records) -> Env<'a> {
     use crate::record::Row;
     let now = records.iter().fold(env.now, |now, (_, row)| match row {
         Row::Link(link) => now.max(link.updated_at),
+        Row::Invite(invite) => now.max(invite.updated_at),
         Row::Membership(membership) => now.max(membership.updated_at),
+        Row::Endpoint(endpoint) => now.max(endpoint.updated_at),
         Row::Organization(organization) => now.max(organization.updated_at),
         Row::Name(_)
         | Row::Owners(_)
@@ -260,6 +262,9 @@ pub(crate) fn not_before<'a>(env: &Env<'a>, records: &Records) -> Env<'a> {
         | Row::AccessHead(_)
         | Row::LinkUse(_)
         | Row::Token(_)
+        | Row::Address(_)
+        | Row::Consumer(_)
+        | Row::Parked(_)
         | Row::Acting(_)
         | Row::Group(_)
         | Row::GroupMember

@@ -23,8 +23,9 @@ use guestlist_access::{
 };
 use guestlist_token::{PepperId, Selector, TokenTag};
 use guestlist_types::{
-    Bucket, EmailAddress, EmailDomain, GrantId, GroupId, GroupName, Label, LinkId, Member,
-    MemberKind, OrgId, OrgName, ProxyUserId, RoleName, Timestamp, UserId,
+    Bucket, EmailAddress, EmailDomain, EndpointId, EndpointUrl, GrantId, GroupId, GroupName,
+    InviteId, Label, LinkId, Member, MemberKind, Message, OrgId, OrgName, ProxyUserId, RoleName,
+    Timestamp, UserId,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -34,6 +35,10 @@ use crate::command::{Command, Env, Stated};
 use crate::decide::{Decided, decide, evolve};
 use crate::error::{CommandError, TokenProblem};
 use crate::event::{Event, Stamp};
+use crate::invite::{
+    DeliveryReport, EmailInvite, InviteCommand, InviteDraft, InvitePhase, InviteStatus, Mode,
+    NewInvite, SignOn,
+};
 use crate::link::{
     Approval, Expiry, JoinedBy, Lasting, LinkCommand, LinkDraft, LinkStatus, NewToken, Preset,
     UseState, Uses,
@@ -43,9 +48,10 @@ use crate::member::{
     Status,
 };
 use crate::organization::{OrganizationCommand, OrganizationEvent, Pause, Settings};
-use crate::policy::{AfterRejection, Joins, Seats, Standing};
+use crate::policy::{AddressCheck, AfterRejection, Joins, Requests, Seats, SecondInvite, Standing};
 use crate::record::{Records, Row, RowKey, SeatCount};
-use crate::scope::{Fact, Loaded, Scope};
+use crate::scope::{Loaded, Scope};
+use crate::webhook::{DisabledFor, SecretVersion, WebhookCommand};
 
 /// When a world begins.
 pub const START: Timestamp = Timestamp::from_micros(1_000_000_000_000);
@@ -90,6 +96,12 @@ pub fn founder(number: u8) -> Actor {
 #[must_use]
 pub const fn link_id(number: u8) -> LinkId {
     LinkId::from_bytes([number; 16])
+}
+
+/// An e-mail invite's id.
+#[must_use]
+pub const fn invite_id(number: u8) -> InviteId {
+    InviteId::from_bytes([number; 16])
 }
 
 /// A group's id.
@@ -363,12 +375,9 @@ impl World {
         records
     }
 
-    /// What the host application says of the creator of the link that a scope is about.
-    fn creator(&self, scope: &Scope, host: &OrgId) -> Stated {
-        let creator = scope.facts.iter().find_map(|fact| match fact {
-            Fact::Creator(link) => scope.link(link, host, &self.records)?.creator.clone(),
-            _ => None,
-        });
+    /// What the host application says of the creator of the link or invite that a command is about.
+    fn creator(&self, records: &Records, host: &OrgId, actor: &Actor, command: &Command) -> Stated {
+        let creator = command.creator(records, host, actor, self.now);
         let role = creator.and_then(|user| self.stated.get(&(host.clone(), user)).cloned());
         Stated {
             is_member: role.is_some(),
@@ -394,7 +403,7 @@ impl World {
         let scope = command.scope(host, actor);
         let scoped = self.load(&scope);
         let host = scope.host(&scoped).unwrap_or_else(|| host.clone());
-        let creator = self.creator(&scope, &host);
+        let creator = self.creator(&scoped, &host, actor, command);
         let env = Env {
             now: self.now,
             roles: &self.roles,
@@ -445,7 +454,8 @@ impl World {
         actor: &Actor,
         command: &Command,
     ) -> Result<Vec<Event>, CommandError> {
-        let (host, mut scoped, Decided { stamp, events }) = self.decide(host, actor, command)?;
+        let (host, mut scoped, Decided { stamp, events, .. }) =
+            self.decide(host, actor, command)?;
         let mut full = Records::new();
         for (key, row) in self.records.iter() {
             full.insert(key.clone(), row.clone());
@@ -490,9 +500,10 @@ impl World {
         self.records = Records::new();
         for (key, row) in full.iter() {
             let mut row = row.clone();
-            if let (Command::Link(command), Row::Token(token)) = (command, &mut row)
-                && let Some(new) = command.new_token()
-                && new.selector == token.selector
+            if let Row::Token(token) = &mut row
+                && let Some(new) = command
+                    .new_tokens()
+                    .find(|new| new.selector == token.selector)
             {
                 token.tag = Some(new.tag);
             }
@@ -527,6 +538,94 @@ impl World {
         command: LinkCommand,
     ) -> Result<Vec<Event>, CommandError> {
         self.run(&org(host), actor, &Command::Link(command))
+    }
+
+    /// Runs a command about e-mail invites.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`].
+    pub fn invite(
+        &mut self,
+        host: u8,
+        actor: &Actor,
+        command: InviteCommand,
+    ) -> Result<Vec<Event>, CommandError> {
+        self.run(&org(host), actor, &Command::Invite(command))
+    }
+
+    /// Sends one invite and gives its token's selector, or what the one item was refused with.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`], and what came of the item.
+    pub fn send(
+        &mut self,
+        host: u8,
+        actor: &Actor,
+        invite: u8,
+        address: EmailAddress,
+        draft: InviteDraft,
+    ) -> Result<Selector, CommandError> {
+        let token = self.draw(&org(host));
+        let selector = token.selector;
+        let command = Command::Invite(InviteCommand::Send {
+            invites: vec![NewInvite {
+                id: invite_id(invite),
+                address,
+                draft,
+                sign_on: SignOn::Usual,
+                is_member: false,
+                token,
+            }],
+            mode: Mode::EachOnItsOwn,
+        });
+        let (_, _, decided) = self.decide(&org(host), actor, &command)?;
+        if let Some(Err(refused)) = decided.items.into_iter().next() {
+            return Err(refused);
+        }
+        self.run(&org(host), actor, &command).map(|_| selector)
+    }
+
+    /// Accepts an invite with its genuine token.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`].
+    pub fn accept(
+        &mut self,
+        actor: &Actor,
+        member: Member,
+        token: Selector,
+    ) -> Result<Vec<Event>, CommandError> {
+        let command = MemberCommand::Accept {
+            token: presented(token),
+            member,
+            profile: Profile::default(),
+            proxy: self.draw_proxy(),
+        };
+        self.run(&org(99), actor, &Command::Member(command))
+    }
+
+    /// Asks to join without any invite.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::run`].
+    pub fn ask(
+        &mut self,
+        host: u8,
+        actor: &Actor,
+        member: Member,
+    ) -> Result<Vec<Event>, CommandError> {
+        let command = MemberCommand::Request {
+            member,
+            profile: Profile::default(),
+            message: None,
+            answers: Vec::new(),
+            proxy: self.draw_proxy(),
+        };
+        self.member(host, actor, command)
     }
 
     /// Runs a command about an organization.
@@ -691,7 +790,7 @@ impl World {
                         .iter()
                         .filter_map(|(_, row)| match row {
                             Row::Token(token)
-                                if token.link == *id
+                                if token.subject.link() == Some(*id)
                                     && token.host == *host
                                     && token.valid_until.is_none() =>
                             {
@@ -707,6 +806,24 @@ impl World {
                     let tally = self.records.link_tally(host, *id);
                     let uses = link.config.max_uses.map(|_| self.uses(host, *id));
                     assert_eq!(tally, uses, "the tally is the number of uses");
+                }
+                (RowKey::Invite(host, id), Row::Invite(invite)) => {
+                    assert_eq!((host, *id), (&invite.host, invite.id));
+                    self.check_invite(invite);
+                }
+                (RowKey::Address(host, address), Row::Address(record)) => {
+                    assert!(record.invite.is_some() || record.member.is_some());
+                    if let Some(id) = record.invite {
+                        let invite = self.records.invite(host, id).expect("it is there");
+                        assert_eq!(invite.address, *address);
+                        assert_eq!(invite.status, InviteStatus::Pending);
+                    }
+                    if let Some(user) = &record.member {
+                        let member = Member::User(user.clone());
+                        let row = self.records.membership(host, &member).expect("a member");
+                        assert_eq!(row.status, Some(Status::Approved));
+                        assert_eq!(row.profile.email.as_ref(), Some(address));
+                    }
                 }
                 (RowKey::Organization(host), Row::Organization(organization)) => {
                     let count = self.seats(host);
@@ -745,24 +862,87 @@ impl World {
         assert!(owners.is_empty(), "owners that are not on record");
     }
 
-    /// Whether a genuine token opens its link at the time that a command would happen at.
+    /// An invite has one active token while it is pending and none afterwards, and there are never
+    /// two live ones for an address.
+    fn check_invite(&self, invite: &EmailInvite) {
+        let active: Vec<Selector> = self
+            .records
+            .iter()
+            .filter_map(|(_, row)| match row {
+                Row::Token(token)
+                    if token.subject.invite() == Some(invite.id)
+                        && token.host == invite.host
+                        && token.valid_until.is_none() =>
+                {
+                    Some(token.selector)
+                }
+                _ => None,
+            })
+            .collect();
+        let expected: Vec<Selector> = invite.token.into_iter().collect();
+        assert_eq!(active, expected, "one active token");
+        assert_eq!(
+            invite.token.is_some(),
+            invite.status == InviteStatus::Pending
+        );
+        assert_eq!(
+            invite.closed.is_some(),
+            invite.status != InviteStatus::Pending
+        );
+        // One that was noted as expired has given its address back; every other pending one, also
+        // one that has run out since, holds it.
+        let holds = self
+            .records
+            .address(&invite.host, &invite.address)
+            .and_then(|record| record.invite)
+            == Some(invite.id);
+        let waits = invite.status == InviteStatus::Pending && invite.expired_at.is_none();
+        assert_eq!(holds, waits, "one live invite for an address");
+    }
+
+    /// Whether a genuine token opens its link or invite at the time that a command would happen at.
     ///
     /// # Errors
     ///
     /// Why it doesn't.
     pub fn opens(&self, selector: Selector) -> Result<(), TokenProblem> {
         let mut now = self.now;
-        if let Some(token) = self.records.token(selector)
-            && let Some(link) = self.records.link(&token.host, token.link)
-        {
-            now = now.max(link.updated_at);
-        }
+        let token = self.records.token(selector);
+        let link = token.and_then(|token| self.records.link(&token.host, token.subject.link()?));
+        let invite =
+            token.and_then(|token| self.records.invite(&token.host, token.subject.invite()?));
+        now = link.map_or(now, |link| now.max(link.updated_at));
+        now = invite.map_or(now, |invite| now.max(invite.updated_at));
         let env = Env {
             now,
             roles: &self.roles,
             creator: &Stated::NOBODY,
         };
-        crate::link::decide::open(&self.records, &presented(selector), &env).map(|_| ())
+        let presented = presented(selector);
+        if invite.is_some() {
+            crate::invite::decide::open(&self.records, &presented, &env).map(|_| ())
+        } else {
+            crate::link::decide::open(&self.records, &presented, &env).map(|_| ())
+        }
+    }
+
+    /// A token of this host: those that open something come first, then the newest.
+    fn token_of(&mut self, host: &OrgId, number: u8, of_invite: bool) -> Selector {
+        let here = self.records.iter().filter_map(|(_, row)| match row {
+            Row::Token(row) if row.host == *host && row.subject.invite().is_some() == of_invite => {
+                Some(row.selector)
+            }
+            _ => None,
+        });
+        let mut tokens: Vec<Selector> = here.collect();
+        tokens.sort_by_key(|token| {
+            (
+                self.opens(*token).is_err(),
+                core::cmp::Reverse(token.as_i64()),
+            )
+        });
+        let token = tokens.get(usize::from(number)).copied();
+        token.unwrap_or_else(|| self.draw(host).selector)
     }
 
     /// Does one step, and says what was asked and what came of it.
@@ -789,26 +969,71 @@ impl World {
                 genuine,
                 answers,
             } => {
-                let here = self.records.iter().filter_map(|(_, row)| match row {
-                    Row::Token(row) if row.host == host => Some(row.selector),
-                    _ => None,
-                });
-                let mut tokens: Vec<Selector> = here.collect();
-                // Those that open something come first, then the newest.
-                tokens.sort_by_key(|token| {
-                    (
-                        self.opens(*token).is_err(),
-                        core::cmp::Reverse(token.as_i64()),
-                    )
-                });
-                let token = tokens.get(usize::from(token)).copied();
-                let selector = token.unwrap_or_else(|| self.draw(&host).selector);
+                // Now and then somebody tries an invite's token at the wrong door.
+                let selector = self.token_of(&host, token, answers > 0 && token == 0);
                 Command::Member(MemberCommand::Claim {
                     token: Presented { selector, genuine },
                     member,
                     profile: Profile::default(),
                     answers: vec!["an answer".to_owned(); answers],
                     proxy: self.draw_proxy(),
+                })
+            }
+            What::Accept {
+                member,
+                token,
+                genuine,
+            } => Command::Member(MemberCommand::Accept {
+                token: Presented {
+                    selector: self.token_of(&host, token, token != 3),
+                    genuine,
+                },
+                member,
+                profile: Profile::default(),
+                proxy: self.draw_proxy(),
+            }),
+            What::Decline { token } => Command::Invite(InviteCommand::Decline {
+                token: presented(self.token_of(&host, token, true)),
+            }),
+            What::Ask { member, answers } => Command::Member(MemberCommand::Request {
+                member,
+                profile: Profile::default(),
+                message: Some(Message::parse("Let me in.").expect("valid")),
+                answers: vec!["an answer".to_owned(); answers],
+                proxy: self.draw_proxy(),
+            }),
+            What::Send { invites, mode } => {
+                let mut new = Vec::new();
+                for (id, number, draft) in invites {
+                    let address = address(number);
+                    if new.iter().all(|new: &NewInvite| new.address != address) {
+                        new.push(NewInvite {
+                            id,
+                            address,
+                            draft,
+                            sign_on: SignOn::Usual,
+                            is_member: false,
+                            token: self.draw(&host),
+                        });
+                    }
+                }
+                Command::Invite(InviteCommand::Send { invites: new, mode })
+            }
+            What::Resend { invite } => Command::Invite(InviteCommand::Resend {
+                invite,
+                token: self.draw(&host),
+            }),
+            What::Report { invite, sent } => {
+                let generation = self
+                    .records
+                    .invite(&host, invite)
+                    .map_or_else(Default::default, |invite| invite.generation);
+                Command::Invite(InviteCommand::ReportDelivery {
+                    reports: vec![DeliveryReport {
+                        invite,
+                        generation,
+                        sent,
+                    }],
                 })
             }
             What::Add {
@@ -872,6 +1097,8 @@ impl World {
                 // Doors and ways out are the member's, the rest is the host's.
                 Command::Member(
                     command @ (MemberCommand::Claim { .. }
+                    | MemberCommand::Accept { .. }
+                    | MemberCommand::Request { .. }
                     | MemberCommand::Cancel { .. }
                     | MemberCommand::Leave { .. }),
                 ) => match command.member() {
@@ -889,13 +1116,33 @@ impl World {
                 Command::Member(_)
                 | Command::Organization(_)
                 | Command::Link(_)
+                | Command::Invite(_)
+                | Command::Webhook(_)
                 | Command::Access(_) => founder(step.host),
             },
         };
+        // Whoever comes with an invite mostly has the address that it is for.
+        let invited = command.presented().and_then(|token| {
+            let token = self.records.token(token.selector)?;
+            let invite = self.records.invite(&token.host, token.subject.invite()?)?;
+            Some(invite.address.clone())
+        });
         let actor = match step.email {
             Some(domain) => actor.with_verified_email(address(domain)),
-            None => actor,
+            None => match invited {
+                Some(invited) if !step.what.is_rude() => actor.with_verified_email(invited),
+                Some(_) | None => actor,
+            },
         };
+        let mut command = command;
+        if let Command::Member(
+            MemberCommand::Claim { profile, .. }
+            | MemberCommand::Accept { profile, .. }
+            | MemberCommand::Request { profile, .. },
+        ) = &mut command
+        {
+            profile.email = actor.emails().first().cloned();
+        }
         (host, actor, command)
     }
 }
@@ -918,9 +1165,10 @@ impl World {
                     MemberCommand::Expire { .. } => record.expires_at.is_some(),
                     MemberCommand::Unblock { .. } => record.block.is_some(),
                     MemberCommand::LiftRemoval { .. } => record.removed_at.is_some(),
-                    MemberCommand::Claim { .. } | MemberCommand::Add { .. } => {
-                        record.status != Some(Status::Approved)
-                    }
+                    MemberCommand::Claim { .. }
+                    | MemberCommand::Request { .. }
+                    | MemberCommand::Add { .. } => record.status != Some(Status::Approved),
+                    MemberCommand::Accept { .. } | MemberCommand::Erase { .. } => true,
                     MemberCommand::Block { .. } | MemberCommand::RestrictActing { .. } => false,
                 };
                 let members: Vec<&Member> = self
@@ -934,6 +1182,8 @@ impl World {
                 if let Some(found) = members.get(aim % members.len().max(1)) {
                     match command {
                         MemberCommand::Claim { member, .. }
+                        | MemberCommand::Accept { member, .. }
+                        | MemberCommand::Request { member, .. }
                         | MemberCommand::Add { member, .. }
                         | MemberCommand::Approve { member, .. }
                         | MemberCommand::Reject { member, .. }
@@ -945,6 +1195,20 @@ impl World {
                         | MemberCommand::Unblock { member }
                         | MemberCommand::LiftRemoval { member }
                         | MemberCommand::Expire { member } => *member = (*found).clone(),
+                        MemberCommand::Erase {
+                            member, invites, ..
+                        } => {
+                            *member = (*found).clone();
+                            let accepted = self.records.iter().filter_map(|(_, row)| match row {
+                                Row::Invite(row) => row
+                                    .closed
+                                    .as_ref()
+                                    .is_some_and(|closed| closed.member.as_ref() == Some(found))
+                                    .then_some(row.id),
+                                _ => None,
+                            });
+                            invites.extend(accepted);
+                        }
                         MemberCommand::RestrictActing { .. } => {}
                     }
                 }
@@ -957,6 +1221,8 @@ impl World {
                     }
                     LinkCommand::Create { .. }
                     | LinkCommand::Edit { .. }
+                    | LinkCommand::Reveal { .. }
+                    | LinkCommand::Expire { .. }
                     | LinkCommand::Delete { .. } => None,
                 };
                 let links: Vec<LinkId> = self
@@ -980,7 +1246,57 @@ impl World {
                         | LinkCommand::Disable { link }
                         | LinkCommand::Enable { link, .. }
                         | LinkCommand::Edit { link, .. }
+                        | LinkCommand::Reveal { link }
+                        | LinkCommand::Expire { link }
                         | LinkCommand::Delete { link } => *link = *found,
+                    }
+                }
+            }
+            Command::Invite(command) => {
+                let pending: Vec<InviteId> = self
+                    .records
+                    .iter()
+                    .filter_map(|(_, row)| match row {
+                        Row::Invite(row)
+                            if row.host == *host
+                                && matches!(
+                                    row.phase(self.now),
+                                    InvitePhase::Pending | InvitePhase::Expired
+                                ) =>
+                        {
+                            Some(row.id)
+                        }
+                        _ => None,
+                    })
+                    .collect();
+                if let Some(found) = pending.get(aim % pending.len().max(1)) {
+                    match command {
+                        InviteCommand::Resend { invite, .. }
+                        | InviteCommand::Revoke { invite }
+                        | InviteCommand::Expire { invite } => *invite = *found,
+                        InviteCommand::Send { .. }
+                        | InviteCommand::Decline { .. }
+                        | InviteCommand::ReportDelivery { .. } => {}
+                    }
+                }
+            }
+            Command::Webhook(command) => {
+                let endpoints: Vec<EndpointId> = self
+                    .records
+                    .iter()
+                    .filter_map(|(_, row)| match row {
+                        Row::Endpoint(row) if row.organization == *host => Some(row.id),
+                        _ => None,
+                    })
+                    .collect();
+                if let Some(found) = endpoints.get(aim % endpoints.len().max(1)) {
+                    match command {
+                        WebhookCommand::Create { .. } => {}
+                        WebhookCommand::Edit { endpoint, .. }
+                        | WebhookCommand::Rotate { endpoint, .. }
+                        | WebhookCommand::Enable { endpoint }
+                        | WebhookCommand::Disable { endpoint, .. }
+                        | WebhookCommand::Delete { endpoint } => *endpoint = *found,
                     }
                 }
             }
@@ -990,7 +1306,9 @@ impl World {
     }
 }
 
-fn address(domain: u8) -> EmailAddress {
+/// An address of the small world.
+#[must_use]
+pub fn address(domain: u8) -> EmailAddress {
     EmailAddress::parse(&format!("ada@d{domain}.example")).expect("valid")
 }
 
@@ -1063,7 +1381,37 @@ enum What {
         link: LinkId,
     },
     PauseFor(Option<Duration>),
+    Accept {
+        member: Member,
+        token: u8,
+        genuine: bool,
+    },
+    Decline {
+        token: u8,
+    },
+    Ask {
+        member: Member,
+        answers: usize,
+    },
+    Send {
+        invites: Vec<(InviteId, u8, InviteDraft)>,
+        mode: Mode,
+    },
+    Resend {
+        invite: InviteId,
+    },
+    Report {
+        invite: InviteId,
+        sent: bool,
+    },
     Plain(Box<Command>),
+}
+
+impl What {
+    /// Whether this comes with an address that nobody invited.
+    const fn is_rude(&self) -> bool {
+        matches!(self, Self::Accept { token: 2, .. })
+    }
 }
 
 /// A user or an organization of the small world; one organization is not registered.
@@ -1179,6 +1527,66 @@ pub fn arb_draft() -> impl Strategy<Value = LinkDraft> {
         )
 }
 
+/// What is asked of new invites.
+pub fn arb_invite_draft() -> impl Strategy<Value = InviteDraft> {
+    let expiry = prop_oneof![
+        1 => Just(Expiry::Never),
+        3 => arb_lasting().prop_map(Expiry::After),
+    ];
+    let kinds = select(vec![
+        JoinedBy::Both,
+        JoinedBy::Users,
+        JoinedBy::Organizations,
+    ]);
+    let lasting = arb_lasting().prop_map(Lasting::For);
+    (
+        proptest::option::weighted(0.5, arb_preset()),
+        proptest::option::weighted(0.5, expiry),
+        proptest::option::weighted(0.5, kinds),
+        proptest::option::weighted(0.1, lasting),
+    )
+        .prop_map(|(preset, expiry, joined_by, membership_ttl)| InviteDraft {
+            joined_by,
+            preset,
+            expiry,
+            membership_ttl,
+            ..InviteDraft::default()
+        })
+}
+
+fn arb_requests() -> impl Strategy<Value = Requests> {
+    (any::<bool>(), any::<bool>(), arb_preset()).prop_map(|(open, asks, preset)| Requests {
+        open,
+        joined_by: JoinedBy::Both,
+        questions: if asks {
+            vec!["Why?".to_owned()]
+        } else {
+            Vec::new()
+        },
+        preset: Preset {
+            // Settings that give what nobody may give are refused whole.
+            groups: BTreeSet::new(),
+            role: preset.role.filter(|role| role.as_str() != "nobody"),
+            ..preset
+        },
+    })
+}
+
+/// How a host has it with invites and requests: lasting, addresses, second ones, discovery.
+fn arb_invite_settings() -> impl Strategy<Value = (AddressCheck, SecondInvite, bool, Requests)> {
+    (
+        select(vec![
+            AddressCheck::Exact,
+            AddressCheck::Exact,
+            AddressCheck::AnyVerified,
+            AddressCheck::Bearer,
+        ]),
+        select(vec![SecondInvite::Refuse, SecondInvite::Replace]),
+        proptest::bool::weighted(0.7),
+        arb_requests(),
+    )
+}
+
 /// What a host decides for its links and members.
 pub fn arb_settings() -> impl Strategy<Value = Settings> {
     let joins = select(vec![
@@ -1209,6 +1617,7 @@ pub fn arb_settings() -> impl Strategy<Value = Settings> {
         proptest::option::weighted(0.4, seats),
         prop_oneof![3 => Just(LinkDraft::default()), 1 => arb_draft()],
         proptest::option::weighted(0.1, arb_lasting()),
+        arb_invite_settings(),
     )
         .prop_map(
             |(
@@ -1219,6 +1628,7 @@ pub fn arb_settings() -> impl Strategy<Value = Settings> {
                 seats,
                 link_defaults,
                 max_link_lifetime,
+                (address_check, second_invite, discoverable, requests),
             )| {
                 Settings {
                     joins,
@@ -1228,6 +1638,11 @@ pub fn arb_settings() -> impl Strategy<Value = Settings> {
                     seats,
                     link_defaults,
                     max_link_lifetime,
+                    address_check,
+                    second_invite,
+                    discoverable,
+                    requests,
+                    ..Settings::default()
                 }
             },
         )
@@ -1245,6 +1660,12 @@ fn arb_member_command() -> impl Strategy<Value = MemberCommand> {
         1 => arb_member().prop_map(|member| MemberCommand::Block { member, reason: None }),
         2 => arb_member().prop_map(|member| MemberCommand::Unblock { member }),
         1 => arb_member().prop_map(|member| MemberCommand::LiftRemoval { member }),
+        1 => (arb_member(), proptest::collection::vec((1_u8..12).prop_map(invite_id), 0..3))
+            .prop_map(|(member, invites)| MemberCommand::Erase {
+                member,
+                invites,
+                logged: false,
+            }),
         1 => (0_u8..3, proptest::option::of(0_u8..5)).prop_map(|(host, number)| {
             MemberCommand::RestrictActing {
                 host: org(host),
@@ -1261,10 +1682,60 @@ fn arb_link_command() -> impl Strategy<Value = LinkCommand> {
     prop_oneof![
         1 => arb_link_id().prop_map(|link| LinkCommand::Disable { link }),
         1 => arb_link_id().prop_map(|link| LinkCommand::Delete { link }),
+        2 => arb_link_id().prop_map(|link| LinkCommand::Expire { link }),
+        1 => arb_link_id().prop_map(|link| LinkCommand::Reveal { link }),
         4 => (arb_link_id(), arb_draft()).prop_map(|(link, draft)| LinkCommand::Edit {
             link,
             draft: Box::new(draft),
         }),
+    ]
+}
+
+fn arb_invite_command() -> impl Strategy<Value = InviteCommand> {
+    let invite = || (1_u8..12).prop_map(invite_id);
+    prop_oneof![
+        2 => invite().prop_map(|invite| InviteCommand::Revoke { invite }),
+        2 => invite().prop_map(|invite| InviteCommand::Expire { invite }),
+    ]
+}
+
+fn arb_webhook_command() -> impl Strategy<Value = WebhookCommand> {
+    let endpoint = || (1_u8..4).prop_map(|number| EndpointId::from_bytes([number; 16]));
+    let url = || {
+        select(vec![
+            "https://a.example/in",
+            "https://b.example/in",
+            "http://localhost/in",
+        ])
+        .prop_map(|url| EndpointUrl::parse_insecure(url).expect("a plain url is valid"))
+    };
+    let events = || {
+        let names = select(vec![
+            "membership-approved".to_owned(),
+            "link-created".to_owned(),
+        ]);
+        proptest::collection::btree_set(names, 0..2)
+    };
+    let secret = || (0_u32..4).prop_map(|generation| SecretVersion { key: 1, generation });
+    let reason = select(vec![DisabledFor::Asked, DisabledFor::Gone]);
+    prop_oneof![
+        4 => (endpoint(), url(), events(), secret()).prop_map(|(endpoint, url, events, secret)| {
+            WebhookCommand::Create { endpoint, url, label: None, events, secret }
+        }),
+        1 => (endpoint(), url(), events()).prop_map(|(endpoint, url, events)| {
+            WebhookCommand::Edit { endpoint, url, label: None, events }
+        }),
+        1 => (endpoint(), secret(), select(vec![0, 60, 604_801])).prop_map(
+            |(endpoint, secret, secs)| WebhookCommand::Rotate {
+                endpoint,
+                secret,
+                overlap: Duration::from_secs(secs),
+            }
+        ),
+        4 => endpoint().prop_map(|endpoint| WebhookCommand::Enable { endpoint }),
+        3 => (endpoint(), reason)
+            .prop_map(|(endpoint, reason)| WebhookCommand::Disable { endpoint, reason }),
+        1 => endpoint().prop_map(|endpoint| WebhookCommand::Delete { endpoint }),
     ]
 }
 
@@ -1355,12 +1826,30 @@ fn arb_what() -> impl Strategy<Value = What> {
             }
         }),
         2 => arb_link_id().prop_map(|link| What::Enable { link }),
+        8 => (
+            proptest::collection::vec(
+                ((1_u8..12).prop_map(invite_id), 0_u8..2, arb_invite_draft()),
+                1..3,
+            ),
+            select(vec![Mode::EachOnItsOwn, Mode::AllOrNothing]),
+        )
+            .prop_map(|(invites, mode)| What::Send { invites, mode }),
+        10 => (arb_member(), 0_u8..4, proptest::bool::weighted(0.97)).prop_map(
+            |(member, token, genuine)| What::Accept { member, token, genuine }
+        ),
+        1 => (0_u8..3).prop_map(|token| What::Decline { token }),
+        4 => (arb_member(), 0_usize..2).prop_map(|(member, answers)| What::Ask { member, answers }),
+        2 => (1_u8..12).prop_map(|invite| What::Resend { invite: invite_id(invite) }),
+        1 => ((1_u8..12).prop_map(invite_id), any::<bool>())
+            .prop_map(|(invite, sent)| What::Report { invite, sent }),
+        2 => arb_invite_command().prop_map(move |command| plain(Command::Invite(command))),
         1 => proptest::option::weighted(0.9, Just(Duration::from_secs(2))).prop_map(What::PauseFor),
         10 => arb_member_command().prop_map(move |command| plain(Command::Member(command))),
         3 => arb_link_command().prop_map(move |command| plain(Command::Link(command))),
-        3 => arb_organization_command()
+        5 => arb_organization_command()
             .prop_map(move |command| plain(Command::Organization(command))),
         4 => arb_access_command().prop_map(move |command| plain(Command::Access(command))),
+        4 => arb_webhook_command().prop_map(move |command| plain(Command::Webhook(command))),
     ]
 }
 

@@ -12,27 +12,39 @@ use guestlist_access::{
     AccessError, AccessEvent, AccessHead, Action, ActionSet, Audience, Capability, Episode, Giver,
     Grant, Group, GroupMember, Pattern, PresetGrant, Subject,
 };
+use guestlist_membership::invite::{
+    AddressRecord, Closed, Closing, Delivery, DeliveryReport, EmailInvite, InviteCommand,
+    InviteConfig, InviteDraft, InviteEvent, InvitePhase, InvitePreview, InviteStatus, Mode,
+    NewInvite, SignOn,
+};
 use guestlist_membership::link::{
-    Expiry, Generation, JoinedBy, Lasting, LinkDraft, LinkEvent, LinkStatus, LinkUse, TokenEnd,
-    UseState, Uses,
+    Approval, Expiry, Generation, JoinedBy, Lasting, Link, LinkCommand, LinkDraft, LinkEvent,
+    LinkStatus, LinkUse, NewToken, Preset, TokenEnd, TokenRecord, TokenSubject, UseState, Uses,
 };
 use guestlist_membership::member::{
-    ActingRule, Block, Cause, Door, Ended, MemberEvent, Membership, Opening, Phase, Profile,
-    ProxyUser, Seat, Status, UseChange,
+    ActingRule, Block, Cause, Door, Ended, MemberCommand, MemberEvent, Membership, Opening, Phase,
+    Presented, Profile, ProxyUser, Seat, Status, UseChange,
 };
 use guestlist_membership::organization::{
     NameRecord, OrgStatus, Organization, OrganizationEvent, Pause, Settings,
 };
 use guestlist_membership::testing::{
-    START, World, arb_settings, arb_step, founder, grant_id, group_id, link_id, org, org_member,
-    org_name, role, user, user_member,
+    START, World, arb_settings, arb_step, founder, grant_id, group_id, invite_id, link_id, org,
+    org_member, org_name, presented, role, user, user_member,
+};
+use guestlist_membership::webhook::{
+    DisabledFor, Endpoint, EndpointStatus, SecretVersion, WebhookEvent,
 };
 use guestlist_membership::{
-    AfterRejection, By, CommandError, Event, Home, Joins, Metadata, Row, RowKey, SeatCount, Seats,
-    Stamp, Standing, TokenProblem,
+    AddressCheck, AfterRejection, By, Command, CommandError, ConsumerRecord, Event, Home, Joins,
+    Metadata, ParkedRecord, Requests, Row, RowKey, SeatCount, Seats, SecondInvite, Sequence, Stamp,
+    Standing, TokenProblem,
 };
 use guestlist_token::{PepperId, Selector, TokenTag};
-use guestlist_types::{DisplayName, EmailAddress, EmailDomain, ProxyUserId, Reason};
+use guestlist_types::{
+    ConsumerName, DisplayName, EmailAddress, EmailDomain, EndpointId, EndpointUrl, Message,
+    ProxyUserId, Reason,
+};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -108,6 +120,20 @@ fn settings() -> Settings {
         }),
         link_defaults: draft(),
         max_link_lifetime: Some(Duration::from_secs(7)),
+        invites_last: Lasting::Always,
+        address_check: AddressCheck::AnyVerified,
+        second_invite: SecondInvite::Replace,
+        discoverable: true,
+        requests: requests(),
+    }
+}
+
+fn requests() -> Requests {
+    Requests {
+        open: true,
+        joined_by: JoinedBy::Users,
+        questions: vec!["Why?".to_owned()],
+        preset: gift(),
     }
 }
 
@@ -125,16 +151,88 @@ fn organization() -> Organization {
     }
 }
 
-fn link() -> guestlist_membership::link::Link {
+fn link() -> Link {
     let mut world = World::populated();
     let draft = draft().expiry(Expiry::Never);
     world.create(0, &founder(0), 9, draft).unwrap();
     let link = world.records().link(&org(0), link_id(9)).unwrap();
-    guestlist_membership::link::Link {
+    Link {
+        id: link_id(1),
         overlapping: vec![selector()],
         deleted_at: Some(START),
+        expired_at: Some(START),
         ..link.clone()
     }
+}
+
+fn gift() -> Preset {
+    draft().preset.unwrap()
+}
+
+fn message() -> Message {
+    Message::parse("Let me in.").unwrap()
+}
+
+fn address() -> EmailAddress {
+    EmailAddress::parse("a@b.example").unwrap()
+}
+
+/// An invite with everything that one can have; a real one is open or closed.
+fn invite() -> EmailInvite {
+    EmailInvite {
+        id: invite_id(1),
+        host: org(0),
+        address: address(),
+        config: InviteConfig {
+            joined_by: JoinedBy::Users,
+            preset: gift(),
+            approval: Approval::Auto,
+            lasts: Some(Duration::from_secs(60)),
+            membership_ttl: Some(Duration::from_secs(9)),
+            message: Some(message()),
+            metadata: Metadata::from_json(r#"{"a":1}"#).unwrap(),
+            sign_on: SignOn::Elsewhere,
+        },
+        status: InviteStatus::Accepted,
+        generation: Generation::new(2),
+        token: Some(selector()),
+        creator: Some(user(0)),
+        delivery: Delivery::Sent,
+        expires_at: Some(START),
+        expired_at: Some(START),
+        closed: Some(Closed {
+            closing: Closing::Accepted,
+            by: founder(0).by(),
+            at: START,
+            member: Some(user_member(4)),
+        }),
+        created_at: START,
+        sent_at: START,
+        updated_at: START,
+    }
+}
+
+const CLOSINGS: [Closing; 5] = [
+    Closing::Accepted,
+    Closing::Declined,
+    Closing::Revoked,
+    Closing::Replaced,
+    Closing::Joined,
+];
+
+fn closed(closing: Closing) -> Event {
+    Event::Invite(InviteEvent::Closed {
+        invite: invite_id(1),
+        closing,
+        ended: vec![TokenEnd {
+            selector: selector(),
+            at: START,
+        }],
+        member: match closing {
+            Closing::Accepted => Some(user_member(4)),
+            Closing::Declined | Closing::Revoked | Closing::Replaced | Closing::Joined => None,
+        },
+    })
 }
 
 fn opening() -> Opening {
@@ -147,12 +245,13 @@ fn opening() -> Opening {
         profile: Profile {
             name: Some(org_name(1)),
             display_name: None,
-            email: Some(EmailAddress::parse("a@b.example").unwrap()),
+            email: Some(address()),
         },
-        gift: draft().preset.unwrap(),
+        gift: gift(),
         expires_at: Some(START),
         ttl: Some(Duration::from_secs(60)),
         answers: vec!["because".to_owned()],
+        message: Some(message()),
         metadata: Metadata::from_json(r#"{"a":1}"#).unwrap(),
         link_use: Some(change()),
         seat: Seat::Taken,
@@ -188,6 +287,7 @@ fn samples() -> Vec<(&'static str, &'static str, &'static str, Event)> {
     let id = link_id(1);
     let of_org = |name, tag, event| (name, "organization", tag, Event::Organization(event));
     let of_link = |name, tag, event| (name, "link", tag, Event::Link(event));
+    let of_invite = |name, tag, event| (name, "invite", tag, Event::Invite(event));
     let of_member = |name, tag, event| (name, "member", tag, Event::Member(event));
     let mut events = vec![
         of_org(
@@ -296,10 +396,45 @@ fn samples() -> Vec<(&'static str, &'static str, &'static str, Event)> {
                 ended: vec![],
             },
         ),
+        of_link("link-expired", "expired", LinkEvent::Expired { link: id }),
+        of_link(
+            "link-revealed",
+            "revealed",
+            LinkEvent::Revealed {
+                link: id,
+                generation: Generation::new(2),
+            },
+        ),
         of_link(
             "link-exhausted",
             "exhausted",
             LinkEvent::Exhausted { link: id },
+        ),
+        of_invite("invite-sent", "sent", InviteEvent::Sent(Box::new(invite()))),
+        of_invite(
+            "invite-resent",
+            "resent",
+            InviteEvent::Resent {
+                invite: invite_id(1),
+                generation: Generation::new(2),
+                selector: selector(),
+                ended: vec![end],
+                expires_at: Some(START),
+            },
+        ),
+        of_invite(
+            "invite-expired",
+            "expired",
+            InviteEvent::Expired {
+                invite: invite_id(1),
+            },
+        ),
+        of_invite(
+            "invite-erased",
+            "erased",
+            InviteEvent::Erased {
+                invite: invite_id(1),
+            },
         ),
         of_member(
             "membership-requested",
@@ -362,8 +497,11 @@ fn samples() -> Vec<(&'static str, &'static str, &'static str, Event)> {
         of_member(
             "member-removal-lifted",
             "removal-lifted",
-            MemberEvent::RemovalLifted { member },
+            MemberEvent::RemovalLifted {
+                member: member.clone(),
+            },
         ),
+        of_member("member-erased", "erased", MemberEvent::Erased { member }),
         of_member(
             "acting-restricted",
             "acting-restricted",
@@ -381,6 +519,9 @@ fn samples() -> Vec<(&'static str, &'static str, &'static str, Event)> {
             )),
         ),
     ];
+    for (name, tag, event) in webhook_events() {
+        events.push((name, "webhook", tag, Event::Webhook(event)));
+    }
     for (name, cause) in [
         ("membership-withdrawn", Cause::Withdrew),
         ("membership-left", Cause::Left),
@@ -390,7 +531,96 @@ fn samples() -> Vec<(&'static str, &'static str, &'static str, Event)> {
     ] {
         events.push((name, "member", "ended", ended(cause)));
     }
+    for closing in CLOSINGS {
+        let name = match closing {
+            Closing::Accepted => "invite-accepted",
+            Closing::Declined => "invite-declined",
+            Closing::Revoked => "invite-revoked",
+            Closing::Replaced => "invite-replaced",
+            Closing::Joined => "invite-joined-otherwise",
+        };
+        events.push((name, "invite", "closed", closed(closing)));
+    }
+    for (name, sent) in [("invite-delivered", true), ("invite-undelivered", false)] {
+        let invite = invite_id(1);
+        let reported = InviteEvent::DeliveryReported { invite, sent };
+        events.push(of_invite(name, "delivery-reported", reported));
+    }
     events
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint {
+        id: EndpointId::from_bytes([8; 16]),
+        organization: org(0),
+        url: EndpointUrl::parse("https://hooks.example/in").unwrap(),
+        label: Some("CRM".parse().unwrap()),
+        events: BTreeSet::from(["membership-approved".to_owned()]),
+        secret: SecretVersion {
+            key: 1,
+            generation: 2,
+        },
+        older_secret: Some((
+            SecretVersion {
+                key: 1,
+                generation: 1,
+            },
+            START,
+        )),
+        status: EndpointStatus::Disabled(DisabledFor::Gone),
+        created_at: START,
+        updated_at: START,
+        deleted_at: None,
+    }
+}
+
+fn webhook_events() -> Vec<(&'static str, &'static str, WebhookEvent)> {
+    let whole = endpoint();
+    let endpoint = whole.id;
+    vec![
+        (
+            "endpoint-edited",
+            "edited",
+            WebhookEvent::Edited {
+                endpoint,
+                url: whole.url.clone(),
+                label: whole.label.clone(),
+                events: whole.events.clone(),
+            },
+        ),
+        (
+            "endpoint-secret-rotated",
+            "secret-rotated",
+            WebhookEvent::SecretRotated {
+                endpoint,
+                secret: whole.secret,
+                until: START,
+            },
+        ),
+        (
+            "endpoint-enabled",
+            "enabled",
+            WebhookEvent::Enabled { endpoint },
+        ),
+        (
+            "endpoint-disabled",
+            "disabled",
+            WebhookEvent::Disabled {
+                endpoint,
+                reason: DisabledFor::Asked,
+            },
+        ),
+        (
+            "endpoint-deleted",
+            "deleted",
+            WebhookEvent::Deleted { endpoint },
+        ),
+        (
+            "endpoint-created",
+            "created",
+            WebhookEvent::Created(Box::new(whole)),
+        ),
+    ]
 }
 
 fn acting() -> ActingRule {
@@ -425,7 +655,17 @@ const fn all_variants(event: &Event) {
             | LinkEvent::Enabled { .. }
             | LinkEvent::Edited { .. }
             | LinkEvent::Deleted { .. }
+            | LinkEvent::Revealed { .. }
+            | LinkEvent::Expired { .. }
             | LinkEvent::Exhausted { .. } => {}
+        },
+        Event::Invite(event) => match event {
+            InviteEvent::Sent(_)
+            | InviteEvent::Resent { .. }
+            | InviteEvent::Closed { .. }
+            | InviteEvent::Expired { .. }
+            | InviteEvent::Erased { .. }
+            | InviteEvent::DeliveryReported { .. } => {}
         },
         Event::Member(event) => match event {
             MemberEvent::Requested(_)
@@ -437,7 +677,16 @@ const fn all_variants(event: &Event) {
             | MemberEvent::Blocked { .. }
             | MemberEvent::Unblocked { .. }
             | MemberEvent::RemovalLifted { .. }
+            | MemberEvent::Erased { .. }
             | MemberEvent::ActingRestricted { .. } => {}
+        },
+        Event::Webhook(event) => match event {
+            WebhookEvent::Created(_)
+            | WebhookEvent::Edited { .. }
+            | WebhookEvent::SecretRotated { .. }
+            | WebhookEvent::Enabled { .. }
+            | WebhookEvent::Disabled { .. }
+            | WebhookEvent::Deleted { .. } => {}
         },
         Event::Access(_) => {}
     }
@@ -453,7 +702,7 @@ fn events() {
         assert!(names.insert(name), "names are unique over all kinds");
         comes_back(&event);
     }
-    assert_eq!(names.len(), 12 + 8 + 9 + 5 + 1);
+    assert_eq!(names.len(), 12 + 10 + 4 + 5 + 2 + 10 + 5 + 1 + 6);
 }
 
 #[test]
@@ -492,7 +741,7 @@ fn the_fields_of_events_are_pinned() {
                 r#""gift":{"role":"member","groups":["01010101-0101-0101-0101-010101010101"],"#,
                 r#""grants":[{"actions":["read"],"pattern":{"prefix":"a/"}}]},"#,
                 r#""expires_at":"1970-01-12T13:46:40.000000Z","ttl":{"secs":60,"nanos":0},"#,
-                r#""answers":["because"],"metadata":"{\"a\":1}","#,
+                r#""answers":["because"],"message":"Let me in.","metadata":"{\"a\":1}","#,
                 r#""link_use":{"link":"01010101-0101-0101-0101-010101010101","generation":1,"#,
                 r#""state":"released","counted":-1},"seat":"taken"}}}"#
             ),
@@ -502,6 +751,67 @@ fn the_fields_of_events_are_pinned() {
                 until: Pause::Until(START),
             }),
             r#"{"organization":{"links-paused":{"until":{"until":"1970-01-12T13:46:40.000000Z"}}}}"#,
+        ),
+        (
+            Event::Link(LinkEvent::Expired { link: link_id(1) }),
+            r#"{"link":{"expired":{"link":"01010101-0101-0101-0101-010101010101"}}}"#,
+        ),
+        (
+            Event::Invite(InviteEvent::Sent(Box::new(invite()))),
+            concat!(
+                r#"{"invite":{"sent":{"id":"01010101-0101-0101-0101-010101010101","host":"org_0","#,
+                r#""address":"a@b.example","config":{"joined_by":"users","#,
+                r#""preset":{"role":"member","groups":["01010101-0101-0101-0101-010101010101"],"#,
+                r#""grants":[{"actions":["read"],"pattern":{"prefix":"a/"}}]},"#,
+                r#""approval":"auto","lasts":{"secs":60,"nanos":0},"membership_ttl":{"secs":9,"nanos":0},"#,
+                r#""message":"Let me in.","metadata":"{\"a\":1}","sign_on":"elsewhere"},"#,
+                r#""status":"accepted","generation":2,"token":"0100000002","creator":"user_0","#,
+                r#""delivery":"sent","expires_at":"1970-01-12T13:46:40.000000Z","#,
+                r#""expired_at":"1970-01-12T13:46:40.000000Z","closed":{"closing":"accepted","#,
+                r#""by":{"user":{"user":"user_0","organization":"org_0"}},"#,
+                r#""at":"1970-01-12T13:46:40.000000Z","member":{"user":"user_4"}},"#,
+                r#""created_at":"1970-01-12T13:46:40.000000Z","#,
+                r#""sent_at":"1970-01-12T13:46:40.000000Z","#,
+                r#""updated_at":"1970-01-12T13:46:40.000000Z"}}}"#
+            ),
+        ),
+        (
+            Event::Invite(InviteEvent::Resent {
+                invite: invite_id(1),
+                generation: Generation::new(2),
+                selector: selector(),
+                ended: Vec::new(),
+                expires_at: Some(START),
+            }),
+            concat!(
+                r#"{"invite":{"resent":{"invite":"01010101-0101-0101-0101-010101010101","#,
+                r#""generation":2,"selector":"0100000002","ended":[],"#,
+                r#""expires_at":"1970-01-12T13:46:40.000000Z"}}}"#
+            ),
+        ),
+        (
+            closed(Closing::Accepted),
+            concat!(
+                r#"{"invite":{"closed":{"invite":"01010101-0101-0101-0101-010101010101","#,
+                r#""closing":"accepted","ended":[{"selector":"0100000002","#,
+                r#""at":"1970-01-12T13:46:40.000000Z"}],"member":{"user":"user_4"}}}}"#
+            ),
+        ),
+        (
+            Event::Invite(InviteEvent::Expired {
+                invite: invite_id(1),
+            }),
+            r#"{"invite":{"expired":{"invite":"01010101-0101-0101-0101-010101010101"}}}"#,
+        ),
+        (
+            Event::Invite(InviteEvent::DeliveryReported {
+                invite: invite_id(1),
+                sent: false,
+            }),
+            concat!(
+                r#"{"invite":{"delivery-reported":{"#,
+                r#""invite":"01010101-0101-0101-0101-010101010101","sent":false}}}"#
+            ),
         ),
     ];
     for (event, expected) in pinned {
@@ -596,6 +906,172 @@ fn statuses_causes_and_phases() {
 }
 
 #[test]
+fn what_an_event_is_about() {
+    for (name, kind, _, event) in samples() {
+        let (link, invite) = (event.link(), event.invite());
+        match kind {
+            "link" => assert_eq!((link, invite), (Some(link_id(1)), None), "{name}"),
+            "invite" => assert_eq!((link, invite), (None, Some(invite_id(1))), "{name}"),
+            "member" => assert_eq!(invite, None, "{name}"),
+            _ => assert_eq!((link, invite), (None, None), "{name}"),
+        }
+    }
+    assert_eq!(closed(Closing::Accepted).member(), Some(&user_member(4)));
+    assert_eq!(closed(Closing::Revoked).member(), None);
+    // Who came through an invite is about that invite, and about no link.
+    let door = Door::Invite {
+        invite: invite_id(3),
+        generation: Generation::new(2),
+    };
+    let through = Opening {
+        door: door.clone(),
+        link_use: None,
+        ..opening()
+    };
+    let approved = MemberEvent::Approved {
+        member: user_member(4),
+        door: Some(door),
+        gift: Box::new(gift()),
+        expires_at: None,
+        reinstated: false,
+        proxy: None,
+        link_uses: vec![change()],
+        seat: Seat::Kept,
+    };
+    for event in [
+        MemberEvent::Requested(Box::new(through.clone())),
+        MemberEvent::Joined {
+            opening: Box::new(through),
+            proxy: None,
+        },
+        approved,
+    ] {
+        let event = Event::Member(event);
+        assert_eq!((event.link(), event.invite()), (None, Some(invite_id(3))));
+        comes_back(&event);
+    }
+}
+
+#[test]
+fn statuses_of_invites() {
+    for (status, name) in [
+        (InviteStatus::Pending, "pending"),
+        (InviteStatus::Accepted, "accepted"),
+        (InviteStatus::Declined, "declined"),
+        (InviteStatus::Revoked, "revoked"),
+    ] {
+        assert_eq!(
+            (status.as_str(), json(&status)),
+            (name, format!("\"{name}\""))
+        );
+        comes_back(&status);
+    }
+    for (phase, name) in [
+        (InvitePhase::Pending, "pending"),
+        (InvitePhase::Expired, "expired"),
+        (InvitePhase::Accepted, "accepted"),
+        (InvitePhase::Declined, "declined"),
+        (InvitePhase::Revoked, "revoked"),
+    ] {
+        assert_eq!(
+            (phase.as_str(), json(&phase)),
+            (name, format!("\"{name}\""))
+        );
+        comes_back(&phase);
+    }
+    for (delivery, name) in [
+        (Delivery::Unknown, "unknown"),
+        (Delivery::Sent, "sent"),
+        (Delivery::Undelivered, "undelivered"),
+    ] {
+        assert_eq!(
+            (delivery.as_str(), json(&delivery)),
+            (name, format!("\"{name}\""))
+        );
+        comes_back(&delivery);
+    }
+    for (closing, name, status) in [
+        (Closing::Accepted, "accepted", InviteStatus::Accepted),
+        (Closing::Declined, "declined", InviteStatus::Declined),
+        (Closing::Revoked, "revoked", InviteStatus::Revoked),
+        (Closing::Replaced, "replaced", InviteStatus::Revoked),
+        (Closing::Joined, "joined", InviteStatus::Revoked),
+    ] {
+        assert_eq!(closing.status(), status);
+        assert_eq!(json(&closing), format!("\"{name}\""));
+        comes_back(&closing);
+    }
+    for (sign_on, name) in [
+        (SignOn::Usual, "usual"),
+        (SignOn::Single, "single"),
+        (SignOn::Elsewhere, "elsewhere"),
+    ] {
+        assert_eq!(json(&sign_on), format!("\"{name}\""));
+        comes_back(&sign_on);
+    }
+    for (mode, name) in [
+        (Mode::EachOnItsOwn, "each-on-its-own"),
+        (Mode::AllOrNothing, "all-or-nothing"),
+    ] {
+        assert_eq!(json(&mode), format!("\"{name}\""));
+        comes_back(&mode);
+    }
+    assert_eq!(
+        (SignOn::default(), Mode::default()),
+        (SignOn::Usual, Mode::EachOnItsOwn)
+    );
+}
+
+#[test]
+fn doors_and_subjects() {
+    let invite = Door::Invite {
+        invite: invite_id(1),
+        generation: Generation::new(2),
+    };
+    let link = opening().door;
+    for (door, name, expected) in [
+        (
+            &link,
+            "link",
+            r#"{"link":{"link":"01010101-0101-0101-0101-010101010101","generation":1}}"#,
+        ),
+        (
+            &invite,
+            "invite",
+            r#"{"invite":{"invite":"01010101-0101-0101-0101-010101010101","generation":2}}"#,
+        ),
+        (&Door::Request, "request", r#""request""#),
+        (&Door::Added, "added", r#""added""#),
+        (&Door::Founded, "founded", r#""founded""#),
+    ] {
+        assert_eq!((door.as_str(), json(door)), (name, expected.to_owned()));
+        comes_back(door);
+    }
+    assert_eq!((link.link(), link.invite()), (Some(link_id(1)), None));
+    assert_eq!((invite.link(), invite.invite()), (None, Some(invite_id(1))));
+    assert_eq!((Door::Request.link(), Door::Request.invite()), (None, None));
+
+    let subjects = [
+        TokenSubject::Link(link_id(1)),
+        TokenSubject::Invite(invite_id(1)),
+    ];
+    assert_eq!(
+        subjects.map(|subject| json(&subject)),
+        [
+            r#"{"link":"01010101-0101-0101-0101-010101010101"}"#,
+            r#"{"invite":"01010101-0101-0101-0101-010101010101"}"#,
+        ]
+    );
+    for subject in subjects {
+        assert_eq!(subject.as_bytes(), &[1; 16]);
+        comes_back(&subject);
+    }
+    let [link, invite] = subjects;
+    assert_eq!((link.link(), link.invite()), (Some(link_id(1)), None));
+    assert_eq!((invite.link(), invite.invite()), (None, Some(invite_id(1))));
+}
+
+#[test]
 fn settings_are_pinned() {
     for (value, expected) in [
         (json(&Joins::LinkDecides), r#""link-decides""#),
@@ -616,8 +1092,30 @@ fn settings_are_pinned() {
         (json(&Expiry::Never), r#""never""#),
         (json(&Lasting::Always), r#""always""#),
         (json(&Pause::UntilResumed), r#""until-resumed""#),
-        (json(&Door::Founded), r#""founded""#),
-        (json(&Door::Added), r#""added""#),
+        (
+            json(&Lasting::For(Duration::from_secs(1))),
+            r#"{"for":{"secs":1,"nanos":0}}"#,
+        ),
+        (json(&AddressCheck::Exact), r#""exact""#),
+        (json(&AddressCheck::AnyVerified), r#""any-verified""#),
+        (json(&AddressCheck::Bearer), r#""bearer""#),
+        (json(&SecondInvite::Refuse), r#""refuse""#),
+        (json(&SecondInvite::Replace), r#""replace""#),
+        (
+            json(&requests()),
+            concat!(
+                r#"{"open":true,"joined_by":"users","questions":["Why?"],"#,
+                r#""preset":{"role":"member","groups":["01010101-0101-0101-0101-010101010101"],"#,
+                r#""grants":[{"actions":["read"],"pattern":{"prefix":"a/"}}]}}"#
+            ),
+        ),
+        (
+            json(&Requests::default()),
+            concat!(
+                r#"{"open":false,"joined_by":"both","questions":[],"#,
+                r#""preset":{"role":null,"groups":[],"grants":[]}}"#
+            ),
+        ),
     ] {
         assert_eq!(value, expected);
     }
@@ -626,8 +1124,294 @@ fn settings_are_pinned() {
         serde_json::from_str::<Settings>("{}").unwrap(),
         Settings::default()
     );
+    assert_eq!(
+        Settings::default().invites_last,
+        Lasting::For(Duration::from_secs(14 * 24 * 60 * 60))
+    );
+    let whole = serde_json::to_value(settings()).unwrap();
+    let fields: Vec<&str> = whole.as_object().unwrap().keys().map(|k| &**k).collect();
+    assert_eq!(
+        fields.join(" "),
+        "address_check after_rejection discoverable invites_last joins link_defaults \
+         max_link_lifetime request_ttl requests seats second_invite standing"
+    );
     comes_back(&settings());
+    comes_back(&Settings::default());
+    comes_back(&requests());
+    for check in [
+        AddressCheck::Exact,
+        AddressCheck::AnyVerified,
+        AddressCheck::Bearer,
+    ] {
+        comes_back(&check);
+    }
+    for second in [SecondInvite::Refuse, SecondInvite::Replace] {
+        comes_back(&second);
+    }
 }
+
+/// The same value without some of its fields, as it was written before they were there.
+fn without(value: &impl Serialize, fields: &[&str]) -> serde_json::Value {
+    let mut value = serde_json::to_value(value).unwrap();
+    for field in fields {
+        let removed = value.as_object_mut().unwrap().remove(*field);
+        assert!(removed.is_some(), "there is a field `{field}`");
+    }
+    value
+}
+
+#[test]
+fn what_was_stored_before_a_field_was_added_is_still_read() {
+    fn read<T: DeserializeOwned>(value: &serde_json::Value) -> T {
+        let text: T = serde_json::from_str(&value.to_string()).unwrap();
+        let _: T = serde_json::from_value(value.clone()).unwrap();
+        text
+    }
+
+    let settings = settings();
+    let added = [
+        "invites_last",
+        "address_check",
+        "second_invite",
+        "discoverable",
+        "requests",
+    ];
+    let older = Settings {
+        invites_last: Lasting::For(Duration::from_secs(14 * 24 * 60 * 60)),
+        address_check: AddressCheck::Exact,
+        second_invite: SecondInvite::Refuse,
+        discoverable: false,
+        requests: Requests::default(),
+        ..settings.clone()
+    };
+    assert_eq!(read::<Settings>(&without(&settings, &added)), older);
+
+    // Within the row of an organization and within an event, too.
+    let mut whole = serde_json::to_value(organization()).unwrap();
+    whole["settings"] = without(&settings, &added);
+    assert_eq!(read::<Organization>(&whole).settings, older);
+    let event = serde_json::json!({
+        "organization": { "settings-changed": {
+            "settings": without(&settings, &added), "seats_taken": null,
+        } }
+    });
+    assert_eq!(
+        read::<Event>(&event),
+        Event::Organization(OrganizationEvent::SettingsChanged {
+            settings: Box::new(older),
+            seats_taken: None,
+        })
+    );
+
+    let whole = link();
+    assert_eq!(
+        read::<Link>(&without(&whole, &["expired_at"])),
+        Link {
+            expired_at: None,
+            ..whole
+        }
+    );
+    let whole = membership();
+    assert_eq!(
+        read::<Membership>(&without(&whole, &["message"])),
+        Membership {
+            message: None,
+            ..whole
+        }
+    );
+    let whole = opening();
+    assert_eq!(
+        read::<Opening>(&without(&whole, &["message"])),
+        Opening {
+            message: None,
+            ..whole
+        }
+    );
+
+    let requests = requests();
+    assert_eq!(
+        read::<Requests>(&serde_json::json!({})),
+        Requests::default()
+    );
+    assert_eq!(
+        read::<Requests>(&without(&requests, &["questions", "preset"])),
+        Requests {
+            questions: Vec::new(),
+            preset: Preset::default(),
+            ..requests
+        }
+    );
+    let empty = serde_json::json!({});
+    assert_eq!(read::<InviteConfig>(&empty), InviteConfig::default());
+    assert_eq!(read::<InviteDraft>(&empty), InviteDraft::default());
+    assert_eq!(read::<AddressRecord>(&empty), AddressRecord::default());
+}
+
+#[test]
+fn commands_about_invites_come_back() {
+    let token = || NewToken {
+        selector: selector(),
+        tag: TokenTag::new(PepperId::new(1), [7; 32]),
+    };
+    let draft = InviteDraft::new()
+        .role(role("member"))
+        .group(group_id(1))
+        .grant(gift().grants[0].clone())
+        .joined_by(JoinedBy::Both)
+        .expiry(Expiry::After(Duration::from_secs(60)))
+        .membership_ttl(Lasting::Always)
+        .message(message())
+        .metadata(Metadata::EMPTY);
+    let invite = invite_id(1);
+    let send = InviteCommand::Send {
+        invites: vec![NewInvite {
+            id: invite,
+            address: address(),
+            draft,
+            sign_on: SignOn::Single,
+            is_member: true,
+            token: token(),
+        }],
+        mode: Mode::AllOrNothing,
+    };
+    for (command, tag, name) in [
+        (send, "send", "send"),
+        (
+            InviteCommand::Resend {
+                invite,
+                token: token(),
+            },
+            "resend",
+            "resend",
+        ),
+        (InviteCommand::Revoke { invite }, "revoke", "revoke"),
+        (
+            InviteCommand::Decline {
+                token: presented(selector()),
+            },
+            "decline",
+            "decline",
+        ),
+        (
+            InviteCommand::ReportDelivery {
+                reports: vec![DeliveryReport {
+                    invite,
+                    generation: Generation::FIRST,
+                    sent: true,
+                }],
+            },
+            "report-delivery",
+            "report delivery",
+        ),
+        (InviteCommand::Expire { invite }, "expire", "expire"),
+    ] {
+        assert_eq!(command.name(), name);
+        let issues = command.new_tokens().count();
+        assert_eq!(issues, usize::from(tag == "send" || tag == "resend"));
+        let command = Command::Invite(command);
+        assert!(json(&command).starts_with(&format!("{{\"invite\":{{\"{tag}\":{{")));
+        assert_eq!(command.new_tokens().count(), issues);
+        assert_eq!(command.presented().is_some(), tag == "decline");
+        comes_back(&command);
+    }
+    let accept = MemberCommand::Accept {
+        token: Presented {
+            selector: selector(),
+            genuine: false,
+        },
+        member: user_member(4),
+        profile: opening().profile,
+        proxy: proxy().id,
+    };
+    let request = MemberCommand::Request {
+        member: org_member(1),
+        profile: Profile::default(),
+        message: Some(message()),
+        answers: vec!["because".to_owned()],
+        proxy: proxy().id,
+    };
+    for (command, name) in [(accept, "accept"), (request, "request")] {
+        assert_eq!(command.name(), name);
+        let command = Command::Member(command);
+        assert!(json(&command).starts_with(&format!("{{\"member\":{{\"{name}\":{{")));
+        assert_eq!(command.presented().is_some(), name == "accept");
+        comes_back(&command);
+    }
+    let expire = Command::Link(LinkCommand::Expire { link: link_id(1) });
+    assert_eq!(
+        json(&expire),
+        r#"{"link":{"expire":{"link":"01010101-0101-0101-0101-010101010101"}}}"#
+    );
+    comes_back(&expire);
+}
+
+#[test]
+fn the_preview_of_an_invite_is_pinned() {
+    let preview = InvitePreview {
+        host_name: org_name(0),
+        host_display_name: None,
+        address_hint: address().masked(),
+        role: Some(role("member")),
+        message: Some(message()),
+        needs_review: true,
+        expires_at: Some(START),
+        expired: false,
+    };
+    assert_eq!(
+        json(&preview),
+        concat!(
+            r#"{"host_name":"org-0","host_display_name":null,"address_hint":"*@b.example","#,
+            r#""role":"member","message":"Let me in.","needs_review":true,"#,
+            r#""expires_at":"1970-01-12T13:46:40.000000Z","expired":false}"#
+        )
+    );
+    comes_back(&preview);
+}
+
+fn membership() -> Membership {
+    Membership {
+        status: Some(Status::Removed),
+        episode: Episode::new(2),
+        access_since: Episode::new(1),
+        door: Door::Invite {
+            invite: invite_id(1),
+            generation: Generation::FIRST,
+        },
+        role: None,
+        groups: BTreeSet::from([group_id(1)]),
+        approved_at: Some(START),
+        approved_by: Some(By::Policy),
+        ttl: Some(Duration::from_micros(1)),
+        answers: vec!["a".to_owned()],
+        message: Some(message()),
+        ended: Some(Ended {
+            cause: Cause::Removed,
+            by: founder(0).by(),
+            at: START,
+            reason: None,
+        }),
+        proxy: Some(proxy()),
+        removed_at: Some(START),
+        review_required: true,
+        rejected_at: Some(START),
+        rejected_links: BTreeSet::from([link_id(2)]),
+        block: Some(Block {
+            by: By::System,
+            at: START,
+            reason: None,
+        }),
+        ..Membership::blank(org(0), org_member(1), START)
+    }
+}
+
+fn consumer() -> ConsumerName {
+    ConsumerName::parse("webhooks").unwrap()
+}
+
+const SEQUENCE: Sequence = Sequence {
+    commit: 7,
+    ordinal: 2,
+};
 
 fn rows() -> Vec<(RowKey, Row)> {
     let host = org(0);
@@ -647,47 +1431,17 @@ fn rows() -> Vec<(RowKey, Row)> {
         actions: ActionSet::ALL,
         pattern: Pattern::all(),
     };
-    let token = guestlist_membership::link::TokenRecord {
+    let token = TokenRecord {
         selector: selector(),
         host: host.clone(),
-        link: link_id(1),
+        subject: TokenSubject::Invite(invite_id(1)),
         generation: Generation::FIRST,
         issued_at: START,
         valid_until: Some(START),
         tag: Some(TokenTag::new(PepperId::new(1), [7; 32])),
+        sealed: None,
     };
-    let membership = Membership {
-        status: Some(Status::Removed),
-        episode: Episode::new(2),
-        access_since: Episode::new(1),
-        door: Door::Link {
-            link: link_id(1),
-            generation: Generation::FIRST,
-        },
-        role: None,
-        groups: BTreeSet::from([group_id(1)]),
-        approved_at: Some(START),
-        approved_by: Some(By::Policy),
-        ttl: Some(Duration::from_micros(1)),
-        answers: vec!["a".to_owned()],
-        ended: Some(Ended {
-            cause: Cause::Removed,
-            by: founder(0).by(),
-            at: START,
-            reason: None,
-        }),
-        proxy: Some(proxy()),
-        removed_at: Some(START),
-        review_required: true,
-        rejected_at: Some(START),
-        rejected_links: BTreeSet::from([link_id(2)]),
-        block: Some(Block {
-            by: By::System,
-            at: START,
-            reason: None,
-        }),
-        ..Membership::blank(host.clone(), member.clone(), START)
-    };
+    let preview_tally = RowKey::PreviewTally(host.clone(), link_id(1), Generation::new(2));
     vec![
         (
             RowKey::Name(org_name(0)),
@@ -722,10 +1476,22 @@ fn rows() -> Vec<(RowKey, Row)> {
                 released_for: None,
             }),
         ),
+        (preview_tally, Row::Tally(4)),
+        (
+            RowKey::Invite(host.clone(), invite_id(1)),
+            Row::Invite(Box::new(invite())),
+        ),
+        (
+            RowKey::Address(host.clone(), address()),
+            Row::Address(AddressRecord {
+                invite: Some(invite_id(1)),
+                member: Some(user(4)),
+            }),
+        ),
         (RowKey::Token(selector()), Row::Token(token)),
         (
             RowKey::Membership(host.clone(), member.clone()),
-            Row::Membership(Box::new(membership)),
+            Row::Membership(Box::new(membership())),
         ),
         (RowKey::Acting(host.clone(), org(1)), Row::Acting(acting())),
         (RowKey::Group(host.clone(), group_id(1)), Row::Group(group)),
@@ -744,6 +1510,30 @@ fn rows() -> Vec<(RowKey, Row)> {
             RowKey::Grant(host.clone(), grant_id(1)),
             Row::Grant(Box::new(grant)),
         ),
+        (
+            RowKey::Endpoint(host.clone(), endpoint().id),
+            Row::Endpoint(Box::new(endpoint())),
+        ),
+        (
+            RowKey::Consumer(consumer()),
+            Row::Consumer(ConsumerRecord {
+                acknowledged: SEQUENCE,
+                chain: Some([9; 32]),
+                leased_until: Some(START),
+                updated_at: START,
+            }),
+        ),
+        (
+            RowKey::Parked(consumer(), SEQUENCE),
+            Row::Parked(ParkedRecord {
+                attempts: 3,
+                next_at: Some(START),
+                error: "timeout".to_owned(),
+                reached: vec![1],
+                parked_at: START,
+                tried_at: START,
+            }),
+        ),
         (RowKey::UseCount(host.clone(), link_id(1)), Row::UseCount(2)),
         (
             RowKey::SeatCount(host),
@@ -755,11 +1545,62 @@ fn rows() -> Vec<(RowKey, Row)> {
     ]
 }
 
+/// A kind that is added must be added to the rows, too.
+const fn all_kinds(key: &RowKey, row: &Row) {
+    match key {
+        RowKey::Name(_)
+        | RowKey::Organization(_)
+        | RowKey::Owners(_)
+        | RowKey::SeatTally(_)
+        | RowKey::AccessHead(_)
+        | RowKey::Link(..)
+        | RowKey::LinkTally(..)
+        | RowKey::LinkUse(..)
+        | RowKey::PreviewTally(..)
+        | RowKey::Invite(..)
+        | RowKey::Address(..)
+        | RowKey::Token(_)
+        | RowKey::Membership(..)
+        | RowKey::Acting(..)
+        | RowKey::Group(..)
+        | RowKey::GroupMember(..)
+        | RowKey::Grant(..)
+        | RowKey::Endpoint(..)
+        | RowKey::Consumer(_)
+        | RowKey::Parked(..)
+        | RowKey::UseCount(..)
+        | RowKey::SeatCount(_) => {}
+    }
+    match row {
+        Row::Name(_)
+        | Row::Organization(_)
+        | Row::Owners(_)
+        | Row::Tally(_)
+        | Row::AccessHead(_)
+        | Row::Link(_)
+        | Row::LinkUse(_)
+        | Row::Invite(_)
+        | Row::Address(_)
+        | Row::Token(_)
+        | Row::Membership(_)
+        | Row::Acting(_)
+        | Row::Group(_)
+        | Row::GroupMember
+        | Row::Grant(_)
+        | Row::Endpoint(_)
+        | Row::Consumer(_)
+        | Row::Parked(_)
+        | Row::UseCount(_)
+        | Row::SeatCount(_) => {}
+    }
+}
+
 #[test]
 fn rows_and_their_keys() {
     let keys: Vec<String> = rows()
         .iter()
         .map(|(key, row)| {
+            all_kinds(key, row);
             comes_back(key);
             comes_back(row);
             let key = serde_json::to_value(key).unwrap();
@@ -782,18 +1623,73 @@ fn rows_and_their_keys() {
             "link link",
             "link-tally tally",
             "link-use link-use",
+            "preview-tally tally",
+            "invite invite",
+            "address address",
             "token token",
             "membership membership",
             "acting acting",
             "group group",
             "group-member group-member",
             "grant grant",
+            "endpoint endpoint",
+            "consumer consumer",
+            "parked parked",
             "use-count use-count",
             "seat-count seat-count",
         ]
     );
-    comes_back(&Home::Organization(org(0)));
-    comes_back(&Home::Name(org_name(0)));
+    for (key, expected) in [
+        (
+            RowKey::PreviewTally(org(0), link_id(1), Generation::new(2)),
+            r#"{"preview-tally":["org_0","01010101-0101-0101-0101-010101010101",2]}"#,
+        ),
+        (
+            RowKey::Invite(org(0), invite_id(1)),
+            r#"{"invite":["org_0","01010101-0101-0101-0101-010101010101"]}"#,
+        ),
+        (
+            RowKey::Address(org(0), address()),
+            r#"{"address":["org_0","a@b.example"]}"#,
+        ),
+        (RowKey::Consumer(consumer()), r#"{"consumer":"webhooks"}"#),
+        (
+            RowKey::Parked(consumer(), SEQUENCE),
+            r#"{"parked":["webhooks",{"commit":7,"ordinal":2}]}"#,
+        ),
+    ] {
+        assert_eq!(json(&key), expected);
+    }
+    for (home, expected) in [
+        (Home::Organization(org(0)), r#"{"organization":"org_0"}"#),
+        (Home::Name(org_name(0)), r#"{"name":"org-0"}"#),
+        (Home::Consumer(consumer()), r#"{"consumer":"webhooks"}"#),
+    ] {
+        assert_eq!(json(&home), expected);
+        comes_back(&home);
+    }
+    comes_back(&SEQUENCE);
+}
+
+#[test]
+fn whose_a_row_is_and_what_is_counted() {
+    for (key, _) in rows() {
+        let tag = serde_json::to_value(&key).unwrap();
+        let tag = tag.as_object().unwrap().keys().next().unwrap().clone();
+        let nobodys = ["name", "token", "consumer", "parked"].contains(&tag.as_str());
+        let host = (!nobodys).then(|| org(0));
+        assert_eq!(key.organization(), host.as_ref(), "{tag}");
+        assert_eq!(
+            key.is_counter(),
+            ["seat-tally", "link-tally", "preview-tally"].contains(&tag.as_str()),
+            "{tag}"
+        );
+        assert_eq!(
+            key.is_counted(),
+            ["use-count", "seat-count"].contains(&tag.as_str()),
+            "{tag}"
+        );
+    }
 }
 
 #[test]
@@ -810,14 +1706,21 @@ fn the_fields_of_rows_are_pinned() {
                 "created_at default_link display_name id name pause settings status updated_at"
             }
             RowKey::Link(..) => {
-                "config created_at creator deleted_at generation host id overlapping status token \
-                 updated_at"
+                "config created_at creator deleted_at expired_at generation host id overlapping \
+                 status token updated_at"
             }
-            RowKey::Token(_) => "generation host issued_at link selector tag valid_until",
+            RowKey::Invite(..) => {
+                "address closed config created_at creator delivery expired_at expires_at \
+                 generation host id sent_at status token updated_at"
+            }
+            RowKey::Address(..) => "invite member",
+            RowKey::Token(_) => "generation host issued_at sealed selector subject tag valid_until",
             RowKey::LinkUse(..) => "at generation released_for state",
+            RowKey::Consumer(_) => "acknowledged chain leased_until updated_at",
+            RowKey::Parked(..) => "attempts error next_at parked_at reached tried_at",
             RowKey::Membership(..) => {
                 "access_since answers approved_at approved_by block door ended episode expires_at \
-                 grants groups host member metadata opened_at profile proxy rejected_at \
+                 grants groups host member message metadata opened_at profile proxy rejected_at \
                  rejected_links removed_at review_required role status ttl updated_at"
             }
             _ => continue,
@@ -839,6 +1742,8 @@ fn codes_of_refusals() {
         (TokenProblem::HostNotActive, "host-not-active"),
         (TokenProblem::CreatorNotStanding, "creator-not-standing"),
         (TokenProblem::BeforeRemoval, "token-before-removal"),
+        (TokenProblem::InviteClosed, "invite-closed"),
+        (TokenProblem::InviteExpired, "invite-expired"),
     ];
     for (problem, code) in problems {
         assert_eq!(problem.code(), code);
@@ -870,6 +1775,22 @@ fn codes_of_refusals() {
         ),
         (CommandError::OwnOrganization, "own-organization"),
         (CommandError::AlreadyMember, "already-member"),
+        (CommandError::AlreadyInvited, "already-invited"),
+        (
+            CommandError::WrongInviteState {
+                command: "resend",
+                found: InvitePhase::Declined,
+            },
+            "wrong-invite-state",
+        ),
+        (
+            CommandError::WrongAccount {
+                hint: address().masked(),
+            },
+            "wrong-account",
+        ),
+        (CommandError::InviterNotStanding, "inviter-not-standing"),
+        (CommandError::RequestsClosed, "requests-closed"),
         (CommandError::Blocked, "blocked"),
         (CommandError::CoolingDown { until: START }, "cooling-down"),
         (CommandError::RejectedLink, "rejected-link"),

@@ -1012,15 +1012,41 @@ fn a_link_by_somebody_who_may_not_approve_never_approves_by_itself() {
         &edit_by(&mut world, &linker, 3, LinkDraft::auto()),
         "not-allowed",
     );
-    // Not even where the host reviews nothing.
-    set(&mut world, |settings| settings.joins = Joins::AlwaysAuto).unwrap();
     claim(&mut world, 3, link).unwrap();
     assert_eq!(phase(&world, 3), Phase::Pending);
-    let by_owner = world
-        .create(0, &founder(0), 4, LinkDraft::review())
+    // Where the host reviews nothing, it is the host that approves, and not the link.
+    set(&mut world, |settings| settings.joins = Joins::AlwaysAuto).unwrap();
+    for number in [2, 3] {
+        refused(&claim(&mut world, number, link), "done");
+        assert_eq!(phase(&world, number), Phase::Approved);
+    }
+}
+
+#[test]
+fn a_host_that_reviews_nothing_gives_no_more_than_the_links_creator_may() {
+    for (standing, expected) in [
+        (Standing::MustHoldRight, Phase::Pending),
+        (Standing::MustBeMember, Phase::Pending),
+        (Standing::Keep, Phase::Approved),
+    ] {
+        let mut world = World::new();
+        world.roles = auditor_roles();
+        world.register(0, Settings::default());
+        set(&mut world, |settings| {
+            settings.joins = Joins::AlwaysAuto;
+            settings.standing = standing;
+        })
         .unwrap();
-    claim(&mut world, 2, by_owner).unwrap();
-    assert_eq!(phase(&world, 2), Phase::Approved);
+        let host = join(&mut world, 4, "host");
+        let high = LinkDraft::review().role(role("host"));
+        let high = world.create(0, &host, 3, high).unwrap();
+        let low = world.create(0, &host, 4, LinkDraft::review()).unwrap();
+        change_role_by(&mut world, &founder(0), 4, "linker").unwrap();
+        claim(&mut world, 2, low).unwrap();
+        assert_eq!(phase(&world, 2), Phase::Approved);
+        claim(&mut world, 3, high).unwrap();
+        assert_eq!(phase(&world, 3), expected, "{standing:?}");
+    }
 }
 
 #[test]
@@ -1267,6 +1293,31 @@ fn links_end_at_their_end() {
     refused(&claim(&mut world, 4, link), "invalid-token");
     edit(&mut world, 3, LinkDraft::default().expiry(Expiry::Never)).unwrap();
     refused(&claim(&mut world, 4, link), "done");
+}
+
+#[test]
+fn the_expiry_of_a_link_is_written_once_and_a_new_end_opens_it_again() {
+    let mut world = World::populated();
+    let an_hour = || LinkDraft::auto().expiry(Expiry::After(HOUR));
+    let token = create(&mut world, 3, an_hour());
+    let expire = |world: &mut World, by: &Actor| {
+        let link = link_id(3);
+        world.link(0, by, LinkCommand::Expire { link })
+    };
+    unchanged(&expire(&mut world, &founder(0)));
+    for _ in 0..2 {
+        world.pass(HOUR);
+        refused(&expire(&mut world, &person(9)), "not-found");
+        let events = expire(&mut world, &Actor::system()).unwrap();
+        assert_eq!(events[0].name(), "link-expired");
+        unchanged(&expire(&mut world, &founder(0)));
+        edit(&mut world, 3, LinkDraft::review()).unwrap();
+        unchanged(&expire(&mut world, &founder(0)));
+        refused(&claim(&mut world, 4, token), "invalid-token");
+        edit(&mut world, 3, an_hour()).unwrap();
+        unchanged(&expire(&mut world, &founder(0)));
+    }
+    refused(&claim(&mut world, 4, token), "done");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use crate::error::Failure;
 use crate::plan::{Expected, Outcome, Plan};
-use crate::rows::Call;
+use crate::rows::{Call, NO_SUCH_EVENT};
 use crate::value::Value;
 
 const RECEIPT: &str = "select digest, reply from guestlist_commits \
@@ -17,8 +17,8 @@ const PUT_RECEIPT: &str = "insert into guestlist_commits \
 const LAST_POSITION: &str =
     "select position from guestlist_events order by position desc, ordinal desc limit 1";
 const PUT_EVENT: &str = "insert into guestlist_events (position, ordinal, bucket, host, commit_id, \
-    name, member_kind, member_id, link, at, by_user, by, body) \
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    name, member_kind, member_id, link, invite, at, by_user, by, body) \
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Applies what was sent in one call. After a failure the transaction, or the savepoint around
 /// this, has to be rolled back.
@@ -44,7 +44,9 @@ pub(crate) fn apply_guarded(
 }
 
 fn apply(connection: &Connection, plan: &Plan) -> Result<Outcome, Failure> {
-    if let Some(receipt) = receipt(connection, &plan.receipt)? {
+    if plan.kept.is_some()
+        && let Some(receipt) = receipt(connection, &plan.receipt)?
+    {
         return Ok(Outcome::Already(receipt));
     }
     for (index, (call, expected)) in plan.checks.iter().enumerate() {
@@ -55,6 +57,15 @@ fn apply(connection: &Connection, plan: &Plan) -> Result<Outcome, Failure> {
     for call in &plan.writes {
         execute(connection, call.sql, &call.values)?;
     }
+    for [event, reply] in &plan.erasures {
+        let changed = connection
+            .prepare_cached(event.sql)?
+            .execute(params_from_iter(&event.values))?;
+        if changed != 1 {
+            return Err(NO_SUCH_EVENT.into());
+        }
+        execute(connection, reply.sql, &reply.values)?;
+    }
     let position = if plan.events.is_empty() {
         None
     } else {
@@ -64,11 +75,13 @@ fn apply(connection: &Connection, plan: &Plan) -> Result<Outcome, Failure> {
             .optional()?;
         Some(last.unwrap_or(0) + 1)
     };
-    let behind = Value::from(position);
-    let values = plan.receipt.iter().chain(&plan.kept).chain([&behind]);
-    connection
-        .prepare_cached(PUT_RECEIPT)?
-        .execute(params_from_iter(values))?;
+    if let Some(kept) = &plan.kept {
+        let behind = Value::from(position);
+        let values = plan.receipt.iter().chain(kept).chain([&behind]);
+        connection
+            .prepare_cached(PUT_RECEIPT)?
+            .execute(params_from_iter(values))?;
+    }
     for (ordinal, event) in (0_u32..).zip(&plan.events) {
         let place = [Value::from(position), Value::from(ordinal)];
         connection

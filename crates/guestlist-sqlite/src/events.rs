@@ -2,7 +2,8 @@
 
 use guestlist_membership::{By, Event, Stamp};
 use guestlist_store::{Cursor, EventFilter, EventPage, Position, Recorded, Sequence};
-use guestlist_types::{Bucket, CommitId, LinkId, OrgId, Timestamp, UserId};
+use guestlist_types::{Bucket, CommitId, InviteId, LinkId, OrgId, Timestamp, UserId};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params_from_iter};
 
 use crate::error::{Failure, OTHER_LIST, unsigned};
@@ -13,7 +14,8 @@ use crate::value::{Value, member_values};
 macro_rules! select {
     ($from:literal, $where:literal) => {
         concat!(
-            "select position, ordinal, commit_id, host, at, by, body from guestlist_events ",
+            "select position, ordinal, commit_id, host, at, by, body, erased \
+            from guestlist_events ",
             $from,
             " where ",
             $where,
@@ -22,6 +24,7 @@ macro_rules! select {
             and (?7 is null or (member_kind = ?7 and member_id = ?8)) \
             and (?9 is null or link = ?9) \
             and (?10 is null or at >= ?10) and (?11 is null or at < ?11) \
+            and (?12 is null or invite = ?12) \
             order by position, ordinal"
         )
     };
@@ -94,6 +97,7 @@ fn values(filter: &EventFilter, start: Sequence) -> Vec<Value> {
         filter.link.as_ref().map(LinkId::as_bytes).into(),
         filter.from.into(),
         filter.until.into(),
+        filter.invite.as_ref().map(InviteId::as_bytes).into(),
     ]
 }
 
@@ -109,7 +113,20 @@ fn decode(row: &SqlRow<'_>) -> Result<Recorded, Failure> {
             by,
         },
         event,
+        erased: mark(row)?,
     })
+}
+
+/// What is left of what was erased.
+fn mark(row: &SqlRow<'_>) -> Result<Option<[u8; 32]>, Failure> {
+    match row.get_ref(7)? {
+        ValueRef::Null => Ok(None),
+        ValueRef::Blob(bytes) => match bytes.try_into() {
+            Ok(mark) => Ok(Some(mark)),
+            Err(_) => Err(damaged("the mark of an erasure")),
+        },
+        _ => Err(damaged("the mark of an erasure")),
+    }
 }
 
 fn last(connection: &Connection) -> Result<Sequence, Failure> {
@@ -120,7 +137,7 @@ fn last(connection: &Connection) -> Result<Sequence, Failure> {
     place.transpose().map(Option::unwrap_or_default)
 }
 
-fn sequence(row: &SqlRow<'_>) -> Result<Sequence, Failure> {
+pub(crate) fn sequence(row: &SqlRow<'_>) -> Result<Sequence, Failure> {
     let ordinal: i64 = row.get(1)?;
     Ok(Sequence {
         commit: unsigned(row.get(0)?)?,

@@ -2,13 +2,14 @@
 
 use guestlist_access::{Grant, Group};
 use guestlist_membership::link::LinkUse;
-use guestlist_membership::{Row, RowKey};
+use guestlist_membership::{Row, RowKey, Sequence};
 use guestlist_store::{Cursor, Listed, Page, Position, Query, StoreError};
 use guestlist_token::Selector;
-use guestlist_types::{LinkId, Member, OrgId, Timestamp};
+use guestlist_types::{EndpointId, InviteId, LinkId, Member, OrgId, Timestamp};
 use rusqlite::{Connection, Row as SqlRow, params_from_iter};
 
 use crate::error::{Failure, OTHER_LIST};
+use crate::events::sequence;
 use crate::read::{id, member, organization, text};
 use crate::rows::{self, host_values, parse};
 use crate::value::{Value, kind_name, member_values};
@@ -50,6 +51,33 @@ const RUN_OUT: &str = "select host, member_kind, member_id, body from guestlist_
     and (expires_at, host, member_kind, member_id) > (?2, ?3, ?4, ?5) \
     and (?6 is null or host = ?6) and +status in ('pending', 'approved') \
     order by expires_at, host, member_kind, member_id";
+const INVITES: &str = "select host, invite, body from guestlist_invites \
+    where bucket = ?1 and host = ?2 and invite > ?3 \
+    and (?4 is null or address = ?4) and (?5 is null or creator = ?5) \
+    order by invite";
+const INVITES_TO: &str = "select host, invite, body from guestlist_invites \
+    indexed by guestlist_invites_to_address \
+    where address = ?1 and (host, invite) > (?2, ?3) order by host, invite";
+const DISCOVER: &str = "select host, body from guestlist_organizations \
+    indexed by guestlist_organizations_discoverable \
+    where discoverable = 1 and status = 'active' and name > ?1 order by name";
+const RUN_OUT_LINKS: &str = "select host, link, body from guestlist_links \
+    indexed by guestlist_links_run_out \
+    where expires_at is not null and expired_at is null and deleted_at is null \
+    and expires_at <= ?1 and (expires_at, host, link) > (?2, ?3, ?4) \
+    and (?5 is null or host = ?5) order by expires_at, host, link";
+const RUN_OUT_INVITES: &str = "select host, invite, body from guestlist_invites \
+    indexed by guestlist_invites_run_out \
+    where expires_at is not null and expired_at is null and status = 'pending' \
+    and expires_at <= ?1 and (expires_at, host, invite) > (?2, ?3, ?4) \
+    and (?5 is null or host = ?5) order by expires_at, host, invite";
+const ENDPOINTS: &str = "select host, endpoint, body from guestlist_endpoints \
+    indexed by guestlist_endpoints_all \
+    where deleted_at is null and (host, endpoint) > (?1, ?2) and (?3 is null or host = ?3) \
+    order by host, endpoint";
+const PARKED: &str = "select position, ordinal, body from guestlist_parked \
+    where bucket = ?1 and consumer = ?2 and (position, ordinal) > (?3, ?4) \
+    order by position, ordinal";
 const TOKENS: &str = "select selector, body from guestlist_tokens \
     where selector > ?1 and (?2 is null or pepper = ?2) order by selector";
 
@@ -200,6 +228,78 @@ fn select(
             values.push(host.as_ref().map(OrgId::as_str).into());
             (RUN_OUT, values)
         }
+        Query::Invites { host, filter } => {
+            let mut values = host_values(host);
+            values.push(match from {
+                None => FIRST_ID,
+                Some(Position::Invite(_, invite)) => invite.as_bytes().into(),
+                Some(_) => return Err(OTHER_LIST),
+            });
+            values.push(filter.address.as_ref().map(AsRef::<str>::as_ref).into());
+            values.push(filter.creator.as_ref().map(AsRef::<str>::as_ref).into());
+            (INVITES, values)
+        }
+        Query::InvitesTo { address, .. } => {
+            let mut values = vec![address.as_str().into()];
+            match from {
+                None => values.extend([FIRST, FIRST_ID]),
+                Some(Position::Invite(host, invite)) => {
+                    values.extend([host.as_str().into(), invite.as_bytes().into()]);
+                }
+                Some(_) => return Err(OTHER_LIST),
+            }
+            (INVITES_TO, values)
+        }
+        Query::Discover { .. } => {
+            let from = match from {
+                None => FIRST,
+                Some(Position::Name(name)) => name.as_str().into(),
+                Some(_) => return Err(OTHER_LIST),
+            };
+            (DISCOVER, vec![from])
+        }
+        Query::RunOutLinks { host } | Query::RunOutInvites { host } => {
+            let mut values = vec![now.into()];
+            match from {
+                None => values.extend([Value::Int(i64::MIN), FIRST, FIRST_ID]),
+                Some(Position::RunOutLink(at, host, link)) => {
+                    values.extend([(*at).into(), host.as_str().into(), link.as_bytes().into()]);
+                }
+                Some(Position::RunOutInvite(at, host, invite)) => {
+                    values.extend([(*at).into(), host.as_str().into(), invite.as_bytes().into()]);
+                }
+                Some(_) => return Err(OTHER_LIST),
+            }
+            values.push(host.as_ref().map(OrgId::as_str).into());
+            match query {
+                Query::RunOutLinks { .. } => (RUN_OUT_LINKS, values),
+                _ => (RUN_OUT_INVITES, values),
+            }
+        }
+        Query::Endpoints { organization } => {
+            // An organization's own begin behind everything before it.
+            let first = organization.as_ref().map_or("", OrgId::as_str);
+            let mut values: Vec<Value> = match from {
+                None => vec![first.into(), FIRST_ID],
+                Some(Position::Endpoint(of, endpoint)) => {
+                    vec![of.as_str().into(), endpoint.as_bytes().into()]
+                }
+                Some(_) => return Err(OTHER_LIST),
+            };
+            values.push(organization.as_ref().map(OrgId::as_str).into());
+            (ENDPOINTS, values)
+        }
+        Query::Parked { consumer } => {
+            let mut values = rows::consumer_values(consumer);
+            let from = match from {
+                None => Sequence::default(),
+                Some(Position::Event(sequence)) => *sequence,
+                Some(_) => return Err(OTHER_LIST),
+            };
+            let position = i64::try_from(from.commit).unwrap_or(i64::MAX);
+            values.extend([position.into(), from.ordinal.into()]);
+            (PARKED, values)
+        }
         Query::Tokens { pepper } => {
             let from = match from {
                 None => Value::Int(-1),
@@ -249,6 +349,29 @@ fn decode(query: &Query, row: &SqlRow<'_>) -> Result<(RowKey, Row), Failure> {
                 Row::Grant(grant),
             ));
         }
+        Query::Invites { .. } | Query::InvitesTo { .. } | Query::RunOutInvites { .. } => (
+            RowKey::Invite(
+                organization(text(row, 0)?)?,
+                InviteId::from_bytes(id(row, 1)?),
+            ),
+            2,
+        ),
+        Query::Endpoints { .. } => (
+            RowKey::Endpoint(
+                organization(text(row, 0)?)?,
+                EndpointId::from_bytes(id(row, 1)?),
+            ),
+            2,
+        ),
+        Query::Discover { .. } => (RowKey::Organization(organization(text(row, 0)?)?), 1),
+        Query::RunOutLinks { .. } => (
+            RowKey::Link(
+                organization(text(row, 0)?)?,
+                LinkId::from_bytes(id(row, 1)?),
+            ),
+            2,
+        ),
+        Query::Parked { consumer } => (RowKey::Parked(consumer.clone(), sequence(row)?), 2),
         Query::RunOut { .. } => (RowKey::Membership(organization(text(row, 0)?)?, at(1)?), 3),
         Query::Tokens { .. } => {
             let selector =
@@ -283,6 +406,13 @@ mod tests {
             GROUPS,
             GRANTS,
             RUN_OUT,
+            INVITES,
+            INVITES_TO,
+            DISCOVER,
+            RUN_OUT_LINKS,
+            RUN_OUT_INVITES,
+            ENDPOINTS,
+            PARKED,
             TOKENS,
         ] {
             let mut statement = connection

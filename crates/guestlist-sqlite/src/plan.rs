@@ -52,7 +52,7 @@ impl Bound {
                     row: Row::Tally(count),
                     ..
                 } => i64::try_from(*count).unwrap_or(i64::MAX),
-                Write::Put { .. } | Write::Delete { .. } => 0,
+                Write::Put { .. } | Write::Delete { .. } | Write::Erase { .. } => 0,
             };
             bound.put = Some(put);
             bound.steps.clear();
@@ -75,8 +75,10 @@ pub(crate) struct Plan {
     /// Its checks, then the bounds of what it takes.
     pub(crate) checks: Vec<(Call, Expected)>,
     pub(crate) writes: Vec<Call>,
-    /// The other columns of its receipt: when, by whom, digest, reply.
-    pub(crate) kept: Vec<Value>,
+    /// What is erased from the log: the event, which must be there, and the answer kept with it.
+    pub(crate) erasures: Vec<[Call; 2]>,
+    /// The other columns of its receipt, if one is kept: when, by whom, digest, reply.
+    pub(crate) kept: Option<Vec<Value>>,
     /// The columns of its events behind their place in the log.
     pub(crate) events: Vec<Vec<Value>>,
 }
@@ -96,6 +98,11 @@ impl Plan {
     }
 
     fn of(commit: &Commit) -> Result<Self, StoreError> {
+        if let (Home::Consumer(_), Some(_)) = (&commit.home, &commit.receipt) {
+            return Err(StoreError::Malformed {
+                what: "a receipt of a consumer",
+            });
+        }
         let mut receipt = rows::home_values(&commit.home);
         receipt.push(commit.id.as_bytes().into());
         let mut checks = Vec::with_capacity(commit.checks.len() + 2);
@@ -103,8 +110,19 @@ impl Plan {
             checks.push(planned_check(check)?);
         }
         let mut writes = Vec::with_capacity(commit.writes.len());
+        let mut erasures = Vec::new();
         for (index, write) in commit.writes.iter().enumerate() {
             writes.push(match write {
+                Write::Erase {
+                    sequence,
+                    commit: of,
+                    event,
+                    mark,
+                    ..
+                } => {
+                    erasures.push(rows::erase(&commit.home, *sequence, *of, event, *mark)?);
+                    continue;
+                }
                 Write::Put {
                     key, row, revision, ..
                 } => rows::put(key, row, revision.get())?,
@@ -122,13 +140,16 @@ impl Plan {
             receipt,
             checks,
             writes,
+            erasures,
             events: events(commit, &by)?,
-            kept: vec![
-                commit.stamp.at.into(),
-                by,
-                Value::Digest(commit.receipt.digest.0),
-                commit.receipt.reply.as_str().into(),
-            ],
+            kept: commit.receipt.as_ref().map(|receipt| {
+                vec![
+                    commit.stamp.at.into(),
+                    by,
+                    Value::Digest(receipt.digest.0),
+                    receipt.reply.as_str().into(),
+                ]
+            }),
         })
     }
 }
@@ -143,7 +164,9 @@ impl Outcome {
         };
         let takes = commit.writes.iter().filter_map(|write| match write {
             Write::Take { key, .. } => Some(key),
-            Write::Put { .. } | Write::Delete { .. } | Write::Give { .. } => None,
+            Write::Put { .. } | Write::Delete { .. } | Write::Give { .. } | Write::Erase { .. } => {
+                None
+            }
         });
         let mut keys = commit.checks.iter().map(Check::key).chain(takes);
         let key = keys
@@ -158,6 +181,7 @@ fn home_key(commit: &Commit) -> RowKey {
     match &commit.home {
         Home::Organization(org) => RowKey::Organization(org.clone()),
         Home::Name(name) => RowKey::Name(name.clone()),
+        Home::Consumer(name) => RowKey::Consumer(name.clone()),
     }
 }
 
@@ -209,6 +233,11 @@ fn events(commit: &Commit, by: &Value) -> Result<Vec<Vec<Value>>, StoreError> {
                 .as_ref()
                 .map(guestlist_types::LinkId::as_bytes)
                 .into(),
+            event
+                .invite()
+                .as_ref()
+                .map(guestlist_types::InviteId::as_bytes)
+                .into(),
             commit.stamp.at.into(),
             user.into(),
             by.clone(),
@@ -228,6 +257,9 @@ fn organization(commit: &Commit) -> Result<&OrgId, StoreError> {
         ) => Ok(organization),
         (Home::Name(_), _) => Err(StoreError::Malformed {
             what: "a name with other events",
+        }),
+        (Home::Consumer(_), _) => Err(StoreError::Malformed {
+            what: "events of a consumer",
         }),
     }
 }

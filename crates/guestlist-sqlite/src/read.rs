@@ -101,7 +101,7 @@ fn row(connection: &Connection, key: &RowKey) -> Result<Option<(Revision, Row)>,
     };
     let number = unsigned(row.get(0)?)?;
     let row = match key {
-        RowKey::LinkTally(..) | RowKey::SeatTally(_) => Row::Tally(number),
+        key if key.is_counter() => Row::Tally(number),
         RowKey::GroupMember(..) => Row::GroupMember,
         _ => rows::decode(key, text(row, 1)?)?,
     };

@@ -1,11 +1,12 @@
 //! Where each kind of row is kept: its statements, its columns, and what is read back.
 
 use guestlist_access::GroupMember;
-use guestlist_membership::link::{Link, TokenRecord};
+use guestlist_membership::invite::EmailInvite;
+use guestlist_membership::link::{Link, TokenRecord, TokenSubject};
 use guestlist_membership::member::{Door, Membership};
-use guestlist_membership::{Home, Row, RowKey};
+use guestlist_membership::{Event, Home, Row, RowKey, Sequence};
 use guestlist_store::StoreError;
-use guestlist_types::{Bucket, OrgId};
+use guestlist_types::{Bucket, CommitId, ConsumerName, OrgId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -87,6 +88,7 @@ const ORGANIZATIONS: Statements = statements!(
         name,
         status,
         default_link,
+        discoverable,
         created_at,
         updated_at
     ]
@@ -104,9 +106,44 @@ const LINKS: Statements = statements!(
     "body",
     [bucket, host, link],
     [
-        revision, body, status, generation, token, creator, expires_at, created_at, updated_at,
-        deleted_at
+        revision, body, status, generation, token, creator, expires_at, expired_at, created_at,
+        updated_at, deleted_at
     ]
+);
+const PREVIEW_TALLIES: Statements = statements!(
+    "preview_tallies",
+    "null",
+    [bucket, host, link, generation],
+    [previews]
+);
+const INVITES: Statements = statements!(
+    "invites",
+    "body",
+    [bucket, host, invite],
+    [
+        revision, body, address, status, generation, token, creator, delivery, expires_at,
+        expired_at, created_at, updated_at
+    ]
+);
+const ADDRESSES: Statements = statements!(
+    "addresses",
+    "body",
+    [bucket, host, address],
+    [revision, body, invite, member]
+);
+const ENDPOINTS: Statements = statements!(
+    "endpoints",
+    "body",
+    [bucket, host, endpoint],
+    [revision, body, created_at, deleted_at]
+);
+const CONSUMERS: Statements =
+    statements!("consumers", "body", [bucket, consumer], [revision, body]);
+const PARKED: Statements = statements!(
+    "parked",
+    "body",
+    [bucket, consumer, position, ordinal],
+    [revision, body]
 );
 const LINK_TALLIES: Statements = statements!("link_tallies", "null", [bucket, host, link], [uses]);
 const LINK_USES: Statements = statements!(
@@ -124,7 +161,8 @@ const TOKENS: Statements = statements!(
         body,
         bucket,
         host,
-        link,
+        subject_kind,
+        subject,
         generation,
         issued_at,
         valid_until,
@@ -185,13 +223,31 @@ const TAKE_LINK: &str = "insert into guestlist_link_tallies (bucket, host, link,
     values (?, ?, ?, 1) on conflict (bucket, host, link) do update set uses = uses + 1";
 const TAKE_SEAT: &str = "insert into guestlist_seat_tallies (bucket, host, taken) \
     values (?, ?, 1) on conflict (bucket, host) do update set taken = taken + 1";
+const TAKE_PREVIEW: &str = "insert into guestlist_preview_tallies \
+    (bucket, host, link, generation, previews) values (?, ?, ?, ?, 1) \
+    on conflict (bucket, host, link, generation) do update set previews = previews + 1";
 const GIVE_LINK: &str = "insert into guestlist_link_tallies (bucket, host, link, uses) \
     values (?, ?, ?, 0) on conflict (bucket, host, link) do update set uses = max(uses - 1, 0)";
 const GIVE_SEAT: &str = "insert into guestlist_seat_tallies (bucket, host, taken) \
     values (?, ?, 0) on conflict (bucket, host) do update set taken = max(taken - 1, 0)";
 
+const GIVE_PREVIEW: &str = "insert into guestlist_preview_tallies \
+    (bucket, host, link, generation, previews) values (?, ?, ?, ?, 0) \
+    on conflict (bucket, host, link, generation) do update set previews = max(previews - 1, 0)";
+
+/// Replaces an event of the log by one without personal data.
+const ERASE_EVENT: &str = "update guestlist_events set body = ?, erased = ? \
+    where position = ? and ordinal = ? and bucket = ? and host = ? and commit_id = ?";
+/// Empties the answer that is kept with a commit.
+const ERASE_REPLY: &str = "update guestlist_commits set reply = '' \
+    where bucket = ? and home_kind = ? and home = ? and commit_id = ?";
+
 pub(crate) const NOT_COUNTED: StoreError = StoreError::Malformed {
     what: "a counter that is none",
+};
+
+pub(crate) const NO_SUCH_EVENT: StoreError = StoreError::Malformed {
+    what: "an erasure of an event that is not there",
 };
 
 const OTHER_ROW: StoreError = StoreError::Malformed {
@@ -208,6 +264,12 @@ const fn statements_of(key: &RowKey) -> Option<Statements> {
         RowKey::Link(..) => LINKS,
         RowKey::LinkTally(..) => LINK_TALLIES,
         RowKey::LinkUse(..) => LINK_USES,
+        RowKey::PreviewTally(..) => PREVIEW_TALLIES,
+        RowKey::Invite(..) => INVITES,
+        RowKey::Address(..) => ADDRESSES,
+        RowKey::Endpoint(..) => ENDPOINTS,
+        RowKey::Consumer(_) => CONSUMERS,
+        RowKey::Parked(..) => PARKED,
         RowKey::Token(_) => TOKENS,
         RowKey::Membership(..) => MEMBERSHIPS,
         RowKey::Acting(..) => ACTING,
@@ -223,6 +285,12 @@ pub(crate) fn host_values(host: &OrgId) -> Vec<Value> {
     let mut values = Vec::with_capacity(20);
     values.extend([Bucket::of(host).into(), host.as_str().into()]);
     values
+}
+
+/// The two columns that a consumer's rows begin with.
+pub(crate) fn consumer_values(name: &ConsumerName) -> Vec<Value> {
+    let bucket = Home::Consumer(name.clone()).bucket();
+    vec![bucket.into(), name.as_str().into()]
 }
 
 /// The columns of a key.
@@ -246,6 +314,33 @@ fn key_values(key: &RowKey) -> Vec<Value> {
             let mut values = host_values(org);
             values.push(link.as_bytes().into());
             values.extend(member_values(member));
+            values
+        }
+        RowKey::PreviewTally(org, link, generation) => {
+            let mut values = host_values(org);
+            values.extend([link.as_bytes().into(), generation.get().into()]);
+            values
+        }
+        RowKey::Invite(org, invite) => {
+            let mut values = host_values(org);
+            values.push(invite.as_bytes().into());
+            values
+        }
+        RowKey::Endpoint(org, endpoint) => {
+            let mut values = host_values(org);
+            values.push(endpoint.as_bytes().into());
+            values
+        }
+        RowKey::Address(org, address) => {
+            let mut values = host_values(org);
+            values.push(address.as_str().into());
+            values
+        }
+        RowKey::Consumer(name) => consumer_values(name),
+        RowKey::Parked(name, sequence) => {
+            let mut values = consumer_values(name);
+            let position = i64::try_from(sequence.commit).unwrap_or(i64::MAX);
+            values.extend([position.into(), sequence.ordinal.into()]);
             values
         }
         RowKey::Token(selector) => vec![selector.as_i64().into()],
@@ -321,6 +416,7 @@ pub(crate) fn take(key: &RowKey) -> Result<Call, StoreError> {
     let sql = match key {
         RowKey::LinkTally(..) => TAKE_LINK,
         RowKey::SeatTally(_) => TAKE_SEAT,
+        RowKey::PreviewTally(..) => TAKE_PREVIEW,
         _ => return Err(NOT_COUNTED),
     };
     Ok(Call {
@@ -333,6 +429,7 @@ pub(crate) fn give(key: &RowKey) -> Result<Call, StoreError> {
     let sql = match key {
         RowKey::LinkTally(..) => GIVE_LINK,
         RowKey::SeatTally(_) => GIVE_SEAT,
+        RowKey::PreviewTally(..) => GIVE_PREVIEW,
         _ => return Err(NOT_COUNTED),
     };
     Ok(Call {
@@ -341,11 +438,44 @@ pub(crate) fn give(key: &RowKey) -> Result<Call, StoreError> {
     })
 }
 
+/// Erases personal data from an event of a home, and from the answer that is kept with it.
+pub(crate) fn erase(
+    home: &Home,
+    sequence: Sequence,
+    commit: CommitId,
+    event: &Event,
+    mark: [u8; 32],
+) -> Result<[Call; 2], StoreError> {
+    let Home::Organization(host) = home else {
+        return Err(NO_SUCH_EVENT);
+    };
+    let mut values = vec![
+        json(event)?,
+        Value::Digest(mark),
+        signed(sequence.commit)?.into(),
+        sequence.ordinal.into(),
+    ];
+    values.extend(host_values(host));
+    values.push(commit.as_bytes().into());
+    let mut kept = home_values(home);
+    kept.push(commit.as_bytes().into());
+    Ok([
+        Call {
+            sql: ERASE_EVENT,
+            values,
+        },
+        Call {
+            sql: ERASE_REPLY,
+            values: kept,
+        },
+    ])
+}
+
 /// Writes a row.
 pub(crate) fn put(key: &RowKey, row: &Row, revision: u64) -> Result<Call, StoreError> {
     let statements = statements_of(key).ok_or(OTHER_ROW)?;
     let mut values = key_values(key);
-    if let (RowKey::LinkTally(..) | RowKey::SeatTally(_), Row::Tally(count)) = (key, row) {
+    if let (true, Row::Tally(count)) = (key.is_counter(), row) {
         values.push(signed(*count)?.into());
         return Ok(Call {
             sql: statements.put,
@@ -365,6 +495,7 @@ pub(crate) fn put(key: &RowKey, row: &Row, revision: u64) -> Result<Call, StoreE
                 .as_ref()
                 .map(guestlist_types::LinkId::as_bytes)
                 .into(),
+            row.settings.discoverable.into(),
             row.created_at.into(),
             row.updated_at.into(),
         ]),
@@ -386,6 +517,36 @@ pub(crate) fn put(key: &RowKey, row: &Row, revision: u64) -> Result<Call, StoreE
             Value::Name(held.state.as_str()),
             held.at.into(),
         ]),
+        (RowKey::Invite(host, id), Row::Invite(invite))
+            if invite.host == *host && invite.id == *id =>
+        {
+            values.push(json(invite)?);
+            push_invite(&mut values, invite);
+        }
+        (RowKey::Address(..), Row::Address(record)) => values.extend([
+            json(record)?,
+            record
+                .invite
+                .as_ref()
+                .map(guestlist_types::InviteId::as_bytes)
+                .into(),
+            record
+                .member
+                .as_ref()
+                .map(guestlist_types::UserId::as_str)
+                .into(),
+        ]),
+        (RowKey::Endpoint(org, id), Row::Endpoint(endpoint))
+            if endpoint.organization == *org && endpoint.id == *id =>
+        {
+            values.extend([
+                json(endpoint)?,
+                endpoint.created_at.into(),
+                endpoint.deleted_at.into(),
+            ]);
+        }
+        (RowKey::Consumer(_), Row::Consumer(record)) => values.push(json(record)?),
+        (RowKey::Parked(..), Row::Parked(record)) => values.push(json(record)?),
         (RowKey::Token(selector), Row::Token(token)) if token.selector == *selector => {
             values.push(json(token)?);
             push_token(&mut values, token);
@@ -425,9 +586,29 @@ fn push_link(values: &mut Vec<Value>, link: &Link) {
             .map(guestlist_types::UserId::as_str)
             .into(),
         link.config.expires_at.into(),
+        link.expired_at.into(),
         link.created_at.into(),
         link.updated_at.into(),
         link.deleted_at.into(),
+    ]);
+}
+
+fn push_invite(values: &mut Vec<Value>, invite: &EmailInvite) {
+    values.extend([
+        invite.address.as_str().into(),
+        Value::Name(invite.status.as_str()),
+        invite.generation.get().into(),
+        invite.token.map(guestlist_token::Selector::as_i64).into(),
+        invite
+            .creator
+            .as_ref()
+            .map(guestlist_types::UserId::as_str)
+            .into(),
+        Value::Name(invite.delivery.as_str()),
+        invite.expires_at.into(),
+        invite.expired_at.into(),
+        invite.created_at.into(),
+        invite.updated_at.into(),
     ]);
 }
 
@@ -436,7 +617,11 @@ fn push_token(values: &mut Vec<Value>, token: &TokenRecord) {
     values.extend([
         token.selector.bucket().into(),
         token.host.as_str().into(),
-        token.link.as_bytes().into(),
+        Value::Name(match token.subject {
+            TokenSubject::Link(_) => "link",
+            TokenSubject::Invite(_) => "invite",
+        }),
+        token.subject.as_bytes().into(),
         token.generation.get().into(),
         token.issued_at.into(),
         token.valid_until.into(),
@@ -447,7 +632,9 @@ fn push_token(values: &mut Vec<Value>, token: &TokenRecord) {
 fn push_membership(values: &mut Vec<Value>, row: &Membership) {
     let (door_link, door_generation) = match &row.door {
         Door::Link { link, generation } => (link.as_bytes().into(), generation.get().into()),
-        Door::Added | Door::Founded => (Value::Null, Value::Null),
+        Door::Invite { .. } | Door::Request | Door::Added | Door::Founded => {
+            (Value::Null, Value::Null)
+        }
     };
     let status = row.status.map(|status| Value::Name(status.as_str()));
     let ended = row.ended.as_ref();
@@ -482,6 +669,11 @@ pub(crate) fn decode(key: &RowKey, body: &str) -> Result<Row, StoreError> {
         RowKey::AccessHead(_) => Row::AccessHead(parse(body, "a head of access rules")?),
         RowKey::Link(..) => Row::Link(parse(body, "a link")?),
         RowKey::LinkUse(..) => Row::LinkUse(parse(body, "a use of a link")?),
+        RowKey::Invite(..) => Row::Invite(parse(body, "an invite")?),
+        RowKey::Address(..) => Row::Address(parse(body, "an address")?),
+        RowKey::Endpoint(..) => Row::Endpoint(parse(body, "an endpoint")?),
+        RowKey::Consumer(_) => Row::Consumer(parse(body, "a consumer")?),
+        RowKey::Parked(..) => Row::Parked(parse(body, "a parked event")?),
         RowKey::Token(_) => Row::Token(parse(body, "a token")?),
         RowKey::Membership(..) => Row::Membership(parse(body, "a membership")?),
         RowKey::Acting(..) => Row::Acting(parse(body, "an acting rule")?),
@@ -490,12 +682,17 @@ pub(crate) fn decode(key: &RowKey, body: &str) -> Result<Row, StoreError> {
         RowKey::Grant(..) => Row::Grant(parse(body, "a grant")?),
         RowKey::SeatTally(_)
         | RowKey::LinkTally(..)
+        | RowKey::PreviewTally(..)
         | RowKey::UseCount(..)
         | RowKey::SeatCount(_) => return Err(NOT_COUNTED),
     };
     let fits = match (key, &row) {
         (RowKey::Organization(id), Row::Organization(row)) => row.id == *id,
         (RowKey::Link(host, id), Row::Link(row)) => row.host == *host && row.id == *id,
+        (RowKey::Invite(host, id), Row::Invite(row)) => row.host == *host && row.id == *id,
+        (RowKey::Endpoint(org, id), Row::Endpoint(row)) => {
+            row.organization == *org && row.id == *id
+        }
         (RowKey::Token(selector), Row::Token(row)) => row.selector == *selector,
         (RowKey::Membership(host, member), Row::Membership(row)) => {
             row.host == *host && row.member == *member
@@ -516,6 +713,8 @@ pub(crate) fn home_values(home: &Home) -> Vec<Value> {
     let (kind, text) = match home {
         Home::Organization(org) => ("organization", org.as_str()),
         Home::Name(name) => ("name", name.as_str()),
+        // Never written: what consumers commit keeps no receipt.
+        Home::Consumer(name) => ("consumer", name.as_str()),
     };
     vec![home.bucket().into(), Value::Name(kind), text.into()]
 }

@@ -83,7 +83,7 @@ fn members(path: &Path) -> Vec<Member> {
         let member = recorded.event.member().unwrap();
         let id = u64::from_be_bytes(*recorded.commit.as_bytes().last_chunk().unwrap());
         let sent = joining(id, &host, member);
-        let kept = Committed::AlreadyApplied(sent.receipt.clone());
+        let kept = Committed::AlreadyApplied(sent.receipt.clone().unwrap());
         assert_eq!(block_on(store.commit(&[sent])).unwrap(), [kept]);
     }
     members

@@ -3,13 +3,18 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::{env, fs, thread};
 
 use common::*;
+use guestlist_membership::link::LinkDraft;
+use guestlist_membership::member::Status;
+use guestlist_membership::{Fact, LinkRef, Records, Row, Scope, evolve};
 use guestlist_sqlite::{SCHEMA_VERSION, SqliteStore, migrate};
-use guestlist_store::{Committed, EventFilter, Store, StoreError};
+use guestlist_store::conformance::{Harness, Order};
+use guestlist_store::{Committed, EventFilter, Page, Query, Store, StoreError};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
@@ -153,6 +158,178 @@ fn several_processes_make_one_database() {
     let store = SqliteStore::open(&path).unwrap();
     let page = block_on(store.events(&EventFilter::default(), None, 100)).unwrap();
     assert_eq!(page.events.len(), 4);
+}
+
+/// A database as the first version of the schema left it, with rows that were written then.
+fn old_database(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch(
+            "create table guestlist_schema (
+                 version integer primary key check (version >= 1),
+                 checksum integer not null
+             ) strict",
+        )
+        .unwrap();
+    for sql in [
+        include_str!("../migrations/0001.sql"),
+        include_str!("old/0001-rows.sql"),
+    ] {
+        connection.execute_batch(sql).unwrap();
+    }
+}
+
+#[test]
+fn what_the_first_version_wrote_goes_on() {
+    let folder = folder();
+    let path = folder.path().join("app.db");
+    old_database(&path);
+    let store = SqliteStore::open(&path).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    assert_eq!(version(&connection), SCHEMA_VERSION);
+    let old: i64 = connection
+        .query_row(
+            "select count(*) from guestlist_tokens
+             where subject_kind <> 'link' or json_extract(body, '$.link') is not null
+                or json_extract(body, '$.subject.link') is null",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(old, 0, "tokens open what they opened");
+
+    let (host, ann) = (org("org_1"), user("ann"));
+    let start = time(1_767_225_600_000_000);
+    // The numbers that ids were drawn from then: this draws the same link and the same token.
+    let drawing = Harness::resume(&store, start, 5);
+    let (_, issued) = drawing.create_link(&host, LinkDraft::review());
+    let h = &drawing;
+    block_on(async {
+        let fold = async || {
+            let mut records = Records::new();
+            for recorded in h.events(&EventFilter::default(), 100).await {
+                let of = &recorded.organization;
+                evolve(&mut records, of, &recorded.stamp, &recorded.event);
+            }
+            records
+        };
+        // Folding the log gives the stored rows, also those of a later layout.
+        let records = fold().await;
+        let link = || LinkRef::Id(issued.link);
+        let mut facts = vec![
+            Fact::Organization,
+            Fact::Link(link()),
+            Fact::Tokens(link()),
+            Fact::Tally(link()),
+            Fact::UseCount(link()),
+            Fact::Name("one".parse().unwrap()),
+            Fact::Known("ann@example.com".parse().unwrap()),
+        ];
+        for member in [&ann, &user("bob")] {
+            facts.push(Fact::Membership(member.clone()));
+            facts.push(Fact::Use(link(), member.clone()));
+        }
+        let snapshot = h.load(&Scope::of(host.clone(), facts)).await;
+        let mut same = 0;
+        for (key, expected) in records.iter() {
+            let found = snapshot.records().get(key).cloned();
+            let found = match found {
+                Some(Row::Token(mut token)) => {
+                    assert!(token.tag.take().is_some(), "a token keeps its digest");
+                    Some(Row::Token(token))
+                }
+                found => found,
+            };
+            assert_eq!(found.as_ref(), Some(expected), "{key:?}");
+            same += 1;
+        }
+        assert_eq!(same, 11, "every row that there is");
+
+        // The link's old token still works, and the link is what it was.
+        h.done(&h.claim(issued.token, &user("cid"))).await;
+        let cid = h.membership(&host, &user("cid")).await.unwrap();
+        assert_eq!(cid.status, Some(Status::Pending));
+        let forged = Harness::new(&store);
+        let other = forged.create_link(&host, LinkDraft::review()).1;
+        assert!(
+            forged
+                .prepare(&forged.claim(other.token, &ann))
+                .await
+                .is_err()
+        );
+        // Who was a member with an address is known by it.
+        let (send, _) = h.invite_order(&host, "ann@example.com");
+        assert!(h.prepared(&send).await.events.is_empty());
+        let invited = h.new_invite(&host, "dot@example.com").await;
+        let accept = h.accept_as(invited.token, "dot", "dot@example.com");
+        h.done(&accept).await;
+        h.done(&Order::leave(&host, &ann)).await;
+        h.done(&send).await;
+    });
+    drop(store);
+    let sent = block_on(SqliteStore::open(&path).unwrap().list(
+        &Query::InvitesTo {
+            address: "ann@example.com".parse().unwrap(),
+            phase: None,
+        },
+        &Page::default(),
+        start,
+    ));
+    assert_eq!(sent.unwrap().rows.len(), 1, "opened again");
+}
+
+#[test]
+fn of_two_members_with_one_address_the_last_is_known_by_it() {
+    let connection = Connection::open_in_memory().unwrap();
+    connection
+        .execute_batch(include_str!("../migrations/0001.sql"))
+        .unwrap();
+    for (host, id, status, approved_at, email) in [
+        ("org_1", "ann", "approved", 7, "'x@example.com'"),
+        ("org_1", "bob", "approved", 9, "'x@example.com'"),
+        ("org_1", "cid", "approved", 8, "'x@example.com'"),
+        ("org_1", "dot", "pending", 10, "'dot@example.com'"),
+        ("org_1", "eve", "removed", 11, "'x@example.com'"),
+        ("org_1", "fay", "approved", 12, "null"),
+        ("org_2", "ann", "approved", 1, "'x@example.com'"),
+    ] {
+        let sql = format!(
+            "insert into guestlist_memberships (bucket, host, member_kind, member_id, status,
+                 episode, opened_at, approved_at, updated_at, revision, body)
+             values (1, '{host}', 'user', '{id}', '{status}', 1, 1, {approved_at}, 1, 1,
+                 json_object('profile', json_object('email', {email})))"
+        );
+        connection.execute_batch(&sql).unwrap();
+    }
+    connection
+        .execute_batch(include_str!("../migrations/0002.sql"))
+        .unwrap();
+    let known: Vec<(String, String, String)> = connection
+        .prepare("select host, address, member from guestlist_addresses order by host")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let one = |host: &str, member: &str| {
+        let address = "x@example.com".to_owned();
+        (host.to_owned(), address, member.to_owned())
+    };
+    assert_eq!(known, [one("org_1", "bob"), one("org_2", "ann")]);
+}
+
+#[test]
+fn an_old_schema_is_migrated_as_part_of_a_transaction() {
+    let folder = folder();
+    let path = folder.path().join("app.db");
+    old_database(&path);
+    let mut connection = Connection::open(&path).unwrap();
+    let transaction = connection.transaction().unwrap();
+    migrate(&transaction).unwrap();
+    transaction.rollback().unwrap();
+    assert_eq!(version(&connection), 1, "taken back with the transaction");
+    migrate(&connection).unwrap();
+    assert_eq!(version(&connection), SCHEMA_VERSION);
 }
 
 #[test]

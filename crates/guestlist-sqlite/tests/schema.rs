@@ -25,6 +25,7 @@ const GOOD: &[(&str, &[(&str, &str)])] = &[
             ("name", "'acme'"),
             ("status", "'active'"),
             ("default_link", "null"),
+            ("discoverable", "1"),
             ("created_at", "1"),
             ("updated_at", "1"),
             ("revision", "1"),
@@ -65,6 +66,7 @@ const GOOD: &[(&str, &[(&str, &str)])] = &[
             ("token", "5"),
             ("creator", "'ada'"),
             ("expires_at", "null"),
+            ("expired_at", "null"),
             ("created_at", "1"),
             ("updated_at", "1"),
             ("deleted_at", "null"),
@@ -102,7 +104,8 @@ const GOOD: &[(&str, &[(&str, &str)])] = &[
             ("selector", "218340105584896"),
             ("bucket", "1"),
             ("host", "'org_1'"),
-            ("link", "zeroblob(16)"),
+            ("subject_kind", "'invite'"),
+            ("subject", "zeroblob(16)"),
             ("generation", "1"),
             ("issued_at", "1"),
             ("valid_until", "null"),
@@ -208,9 +211,85 @@ const GOOD: &[(&str, &[(&str, &str)])] = &[
             ("member_kind", "null"),
             ("member_id", "null"),
             ("link", "null"),
+            ("invite", "zeroblob(16)"),
             ("at", "1"),
             ("by_user", "null"),
             ("by", "'\"system\"'"),
+            ("body", "'{}'"),
+            ("erased", "null"),
+        ],
+    ),
+    (
+        "preview_tallies",
+        &[
+            ("bucket", "1"),
+            ("host", "'org_1'"),
+            ("link", "zeroblob(16)"),
+            ("generation", "1"),
+            ("previews", "0"),
+        ],
+    ),
+    (
+        "invites",
+        &[
+            ("bucket", "1"),
+            ("host", "'org_1'"),
+            ("invite", "zeroblob(16)"),
+            ("address", "'ann@example.com'"),
+            ("status", "'pending'"),
+            ("generation", "1"),
+            ("token", "5"),
+            ("creator", "'ada'"),
+            ("delivery", "'unknown'"),
+            ("expires_at", "null"),
+            ("expired_at", "null"),
+            ("created_at", "1"),
+            ("updated_at", "1"),
+            ("revision", "1"),
+            ("body", "'{}'"),
+        ],
+    ),
+    (
+        "addresses",
+        &[
+            ("bucket", "1"),
+            ("host", "'org_1'"),
+            ("address", "'ann@example.com'"),
+            ("invite", "zeroblob(16)"),
+            ("member", "'ann'"),
+            ("revision", "1"),
+            ("body", "'{}'"),
+        ],
+    ),
+    (
+        "endpoints",
+        &[
+            ("bucket", "1"),
+            ("host", "'org_1'"),
+            ("endpoint", "zeroblob(16)"),
+            ("created_at", "1"),
+            ("deleted_at", "null"),
+            ("revision", "1"),
+            ("body", "'{}'"),
+        ],
+    ),
+    (
+        "consumers",
+        &[
+            ("bucket", "1"),
+            ("consumer", "'webhooks'"),
+            ("revision", "1"),
+            ("body", "'{}'"),
+        ],
+    ),
+    (
+        "parked",
+        &[
+            ("bucket", "1"),
+            ("consumer", "'webhooks'"),
+            ("position", "1"),
+            ("ordinal", "0"),
+            ("revision", "1"),
             ("body", "'{}'"),
         ],
     ),
@@ -295,6 +374,43 @@ const BAD: &[(&str, &[(&str, &str)])] = &[
     ("events", &[("position", "0")]),
     ("events", &[("ordinal", "-1")]),
     ("events", &[("member_kind", "'user'")]),
+    ("events", &[("invite", "zeroblob(15)")]),
+    ("events", &[("invite", "'0123456789abcdef'")]),
+    ("events", &[("erased", "zeroblob(31)")]),
+    ("commits", &[("home_kind", "'consumer'")]),
+    ("organizations", &[("discoverable", "2")]),
+    ("organizations", &[("discoverable", "null")]),
+    ("links", &[("expired_at", "'yesterday'")]),
+    ("tokens", &[("subject_kind", "'group'")]),
+    ("tokens", &[("subject_kind", "null")]),
+    ("tokens", &[("subject", "zeroblob(15)")]),
+    ("tokens", &[("subject", "null")]),
+    ("preview_tallies", &[("previews", "-1")]),
+    ("preview_tallies", &[("previews", "null")]),
+    ("preview_tallies", &[("generation", "0")]),
+    ("preview_tallies", &[("link", "zeroblob(17)")]),
+    ("invites", &[("status", "'expired'")]),
+    ("invites", &[("status", "'Pending'")]),
+    ("invites", &[("status", "'accepted'")]),
+    ("invites", &[("token", "null")]),
+    ("invites", &[("token", "-1")]),
+    ("invites", &[("generation", "0")]),
+    ("invites", &[("delivery", "'lost'")]),
+    ("invites", &[("delivery", "null")]),
+    ("invites", &[("creator", "''")]),
+    ("invites", &[("invite", "zeroblob(8)")]),
+    ("invites", &[("invite", "'0123456789abcdef'")]),
+    ("invites", &[("expires_at", "'tomorrow'")]),
+    ("addresses", &[("invite", "null"), ("member", "null")]),
+    ("addresses", &[("invite", "zeroblob(15)")]),
+    ("addresses", &[("member", "''")]),
+    ("endpoints", &[("bucket", "3844")]),
+    ("endpoints", &[("host", "''")]),
+    ("endpoints", &[("endpoint", "zeroblob(15)")]),
+    ("endpoints", &[("revision", "0")]),
+    ("endpoints", &[("body", "'{'")]),
+    ("parked", &[("position", "0")]),
+    ("parked", &[("ordinal", "-1")]),
 ];
 
 fn database() -> Connection {
@@ -382,6 +498,26 @@ fn good_rows_are_taken() {
             ],
         ),
         (
+            "invites",
+            &[
+                ("status", "'revoked'"),
+                ("token", "null"),
+                ("invite", "x'01020304050607080102030405060708'"),
+            ],
+        ),
+        (
+            "addresses",
+            &[("invite", "null"), ("address", "'bob@example.com'")],
+        ),
+        (
+            "addresses",
+            &[("member", "null"), ("address", "'cid@example.com'")],
+        ),
+        (
+            "tokens",
+            &[("selector", "218340105584897"), ("subject_kind", "'link'")],
+        ),
+        (
             "group_members",
             &[
                 ("kind", "'group'"),
@@ -423,7 +559,7 @@ fn what_holds_for_every_table_is_held_everywhere() {
                 "bucket" => &["-1", "3844", "null", "'one'"],
                 "revision" => &["0", "-1", "null", "'one'"],
                 "body" => &["'{'", "null", "x'00'"],
-                "host" | "home" | "member_id" | "name" => &["''", "x'61'"],
+                "host" | "home" | "member_id" | "name" | "address" | "consumer" => &["''", "x'61'"],
                 "member_kind" => &["'Org'", "''"],
                 "commit_id" | "grant_id" | "group_id" => &["null", "zeroblob(15)", "''"],
                 "at" | "opened_at" | "updated_at" | "issued_at" => &["null", "'now'"],
@@ -451,6 +587,22 @@ fn a_proxy_stands_for_one_member() {
     insert(&connection, "memberships", &[other, id, name]).unwrap();
     // In another host it is somebody else.
     insert(&connection, "memberships", &[("host", "'org_9'")]).unwrap();
+}
+
+#[test]
+fn an_address_has_one_row_and_an_event_one_place() {
+    let connection = database();
+    insert(&connection, "addresses", &[]).unwrap();
+    let other = ("invite", "x'01020304050607080102030405060708'");
+    refused(&connection, "addresses", &[other]);
+    insert(&connection, "addresses", &[other, ("host", "'org_9'")]).unwrap();
+    insert(&connection, "parked", &[]).unwrap();
+    refused(&connection, "parked", &[("revision", "2")]);
+    insert(&connection, "parked", &[("ordinal", "1")]).unwrap();
+    insert(&connection, "parked", &[("consumer", "'audit'")]).unwrap();
+    insert(&connection, "preview_tallies", &[]).unwrap();
+    refused(&connection, "preview_tallies", &[("previews", "7")]);
+    insert(&connection, "preview_tallies", &[("generation", "2")]).unwrap();
 }
 
 #[test]

@@ -8,15 +8,19 @@ use std::thread;
 use std::time::Duration;
 
 use common::*;
+use guestlist_membership::invite::InvitePhase;
 use guestlist_membership::link::{LinkStatus, UseState};
 use guestlist_membership::member::Status;
-use guestlist_membership::{Fact, LinkRef, Row, RowKey, Scope, SeatCount};
+use guestlist_membership::organization::{OrgStatus, Organization, Settings};
+use guestlist_membership::{
+    Fact, Home, LinkRef, ParkedRecord, Row, RowKey, Scope, SeatCount, Sequence,
+};
 use guestlist_sqlite::SqliteStore;
 use guestlist_store::{
-    Check, Commit, Committed, EventFilter, KnownBook, Load, MemberFilter, MemoryStore, Page, Query,
-    Revision, Snapshot, Store, StoreError, Write,
+    Check, Commit, Committed, EventFilter, InviteFilter, KnownBook, Load, MemberFilter,
+    MemoryStore, Page, Query, Revision, Snapshot, Store, StoreError, Write,
 };
-use guestlist_types::{Member, Timestamp, UserId};
+use guestlist_types::{ConsumerName, EmailAddress, Member, OrgName, Timestamp, UserId};
 use rusqlite::Connection;
 
 fn stores() -> (tempfile::TempDir, [SqliteStore; 2]) {
@@ -138,7 +142,7 @@ fn a_commit_is_applied_once() {
     for store in &stores {
         let (host, ada) = (org("org_1"), user("ada"));
         let sent = joining(1, &host, &ada);
-        let kept = Committed::AlreadyApplied(sent.receipt.clone());
+        let kept = Committed::AlreadyApplied(sent.receipt.clone().unwrap());
         assert_eq!(send(store, sent.clone()), Committed::Applied);
         assert_eq!(send(store, sent.clone()), kept);
         let twice = [commit(2, &host, vec![], vec![]), sent.clone()];
@@ -148,7 +152,7 @@ fn a_commit_is_applied_once() {
         let mut load = Load::of(&scope);
         load.receipt = Some(sent.id);
         let snapshot = block_on(store.load(&load)).unwrap();
-        assert_eq!(snapshot.receipt(), Some(&sent.receipt));
+        assert_eq!(snapshot.receipt(), sent.receipt.as_ref());
         let page = block_on(store.events(&EventFilter::default(), None, 10)).unwrap();
         assert_eq!(page.events.len(), 1);
     }
@@ -305,7 +309,7 @@ fn a_dropped_call_is_applied_or_not_and_can_be_sent_again() {
         // Never polled: never sent.
         drop(store.commit(&commits));
         for commit in commits {
-            let kept = Committed::AlreadyApplied(commit.receipt.clone());
+            let kept = Committed::AlreadyApplied(commit.receipt.clone().unwrap());
             assert_eq!(send(&store, commit), kept);
         }
     }
@@ -375,7 +379,7 @@ fn a_full_disk_changes_nothing() {
     let error = guestlist_sqlite::enlist(&full, |store| async move {
         for id in 0..2_000 {
             let mut large = joining(id, &host, &user(&format!("user_{id}")));
-            large.receipt.reply = "x".repeat(10_000);
+            large.receipt.as_mut().unwrap().reply = "x".repeat(10_000);
             if let Err(error) = store.commit(&[large]).await {
                 return error;
             }
@@ -455,6 +459,24 @@ fn books_are_read_when_they_changed() {
     }
 }
 
+fn sequence(commit: u64, ordinal: usize) -> Sequence {
+    Sequence {
+        commit,
+        ordinal: u32::try_from(ordinal).unwrap(),
+    }
+}
+
+fn parked() -> ParkedRecord {
+    ParkedRecord {
+        attempts: 1,
+        next_at: None,
+        error: "timeout".to_owned(),
+        reached: vec![2, 1],
+        parked_at: time(1),
+        tried_at: time(1),
+    }
+}
+
 /// The same rows in the reference store and in both of ours: the same lists, page by page.
 #[test]
 fn lists_are_those_of_the_reference() {
@@ -462,6 +484,7 @@ fn lists_are_those_of_the_reference() {
     let reference = MemoryStore::in_memory();
     let stores: [&dyn Store; 3] = [&reference, &file, &memory];
     let hosts = [org("org_1"), org("org_2"), org("Org-3")];
+    let reader = ConsumerName::parse("reader").unwrap();
     let mut id = 0;
     for (h, host) in hosts.iter().enumerate() {
         for n in 0..30_u64 {
@@ -510,6 +533,23 @@ fn lists_are_those_of_the_reference() {
             if n % 5 == 0 {
                 links.creator = None;
             }
+            if n % 6 == 1 {
+                links.config.expires_at = Some(time(i64::try_from(n % 5).unwrap() * 100));
+                links.expired_at = (n % 4 == 3).then(|| time(500));
+            }
+            let invite = invite(host, n, i64::try_from(n % 4).unwrap() * 100);
+            let mut found = Organization {
+                id: host.clone(),
+                name: OrgName::parse(&format!("name-{}", 3 - h)).unwrap(),
+                display_name: None,
+                status: OrgStatus::Active,
+                settings: Settings::default(),
+                pause: None,
+                default_link: None,
+                created_at: time(1),
+                updated_at: time(1),
+            };
+            found.settings.discoverable = n % 2 == 1;
             let selector = i64::try_from(n * 62_u64.pow(8) * 100 + h as u64).unwrap();
             let token = token(host, selector, (n % 3 != 0).then_some((n % 2) as u16));
             let state = [UseState::Reserved, UseState::Settled, UseState::Released][h];
@@ -530,15 +570,49 @@ fn lists_are_those_of_the_reference() {
                         Row::LinkUse(link_use(state)),
                         1,
                     ),
+                    replace(
+                        RowKey::Organization(host.clone()),
+                        Row::Organization(Box::new(found.clone())),
+                        n + 1,
+                        (n > 0).then(|| {
+                            found.settings.discoverable = n % 2 == 0;
+                            Row::Organization(Box::new(found.clone()))
+                        }),
+                    ),
+                    put(
+                        RowKey::Invite(host.clone(), invite.id),
+                        Row::Invite(Box::new(invite)),
+                        1,
+                    ),
                 ],
             );
+            let mut reading = commit(
+                id + 1_000,
+                host,
+                vec![],
+                vec![put(
+                    RowKey::Parked(reader.clone(), sequence(n * 7 % 31 + 1, h)),
+                    Row::Parked(parked()),
+                    1,
+                )],
+            );
+            reading.home = Home::Consumer(reader.clone());
+            reading.receipt = None;
             for store in stores {
+                assert_eq!(send(store, reading.clone()), Committed::Applied);
                 assert_eq!(send(store, first.clone()), Committed::Applied);
             }
         }
     }
     let mut queries = vec![
         Query::RunOut { host: None },
+        Query::RunOutLinks { host: None },
+        Query::RunOutInvites { host: None },
+        Query::Discover { text: None },
+        Query::Discover {
+            text: Some("-2".to_owned()),
+        },
+        Query::Parked { consumer: reader },
         Query::Tokens { pepper: None },
         Query::Tokens {
             pepper: Some(guestlist_token::PepperId::new(1)),
@@ -575,6 +649,29 @@ fn lists_are_those_of_the_reference() {
             },
             Query::Grants {
                 organization: host(),
+            },
+        ]);
+        queries.extend([
+            Query::RunOutLinks { host: Some(host()) },
+            Query::RunOutInvites { host: Some(host()) },
+            Query::Invites {
+                host: host(),
+                filter: InviteFilter::default(),
+            },
+            Query::Invites {
+                host: host(),
+                filter: InviteFilter {
+                    phase: Some(InvitePhase::Expired),
+                    creator: Some(UserId::parse("ada").unwrap()),
+                    ..InviteFilter::default()
+                },
+            },
+            Query::Invites {
+                host: host(),
+                filter: InviteFilter {
+                    address: Some("user_1@example.com".parse().unwrap()),
+                    ..InviteFilter::default()
+                },
             },
         ]);
         let filters = [
@@ -618,6 +715,15 @@ fn lists_are_those_of_the_reference() {
                 }),
             );
         }
+    }
+    for n in 0..3 {
+        let address: EmailAddress = format!("user_{n}@example.com").parse().unwrap();
+        queries.extend(
+            [None, Some(InvitePhase::Pending)].map(|phase| Query::InvitesTo {
+                address: address.clone(),
+                phase,
+            }),
+        );
     }
     let mut rows = 0;
     for query in &queries {

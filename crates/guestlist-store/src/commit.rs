@@ -1,8 +1,9 @@
 //! Commits: what a decision comes to, for a store.
 
-use guestlist_membership::{Event, Home, Row, RowKey, Stamp};
+use guestlist_membership::link::TokenRecord;
+use guestlist_membership::{Event, Home, Row, RowKey, Sequence, Stamp};
 use guestlist_membership::{Records, SeatCount};
-use guestlist_token::{Selector, TokenTag};
+use guestlist_token::{SealedToken, Selector, TokenTag};
 use guestlist_types::CommitId;
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +109,20 @@ pub enum Write {
         /// The counter.
         key: RowKey,
     },
+    /// Erases personal data from an event of this home that is in the log already: the event is
+    /// replaced, and the answer that is kept with its commit is emptied.
+    Erase {
+        /// The row that the event is about, for the answer to a conflict.
+        key: RowKey,
+        /// Where it stands.
+        sequence: Sequence,
+        /// The commit that it came with.
+        commit: CommitId,
+        /// The event without the data.
+        event: Box<Event>,
+        /// What is kept of the data: see [`Recorded::erased`](crate::Recorded::erased).
+        mark: [u8; 32],
+    },
 }
 
 impl Write {
@@ -118,7 +133,8 @@ impl Write {
             Self::Put { key, .. }
             | Self::Delete { key, .. }
             | Self::Take { key, .. }
-            | Self::Give { key } => key,
+            | Self::Give { key }
+            | Self::Erase { key, .. } => key,
         }
     }
 }
@@ -137,10 +153,11 @@ pub struct Commit {
     pub writes: Vec<Write>,
     /// Who and when, for its events.
     pub stamp: Stamp,
-    /// What happened, in order.
+    /// What happened, in order. Consumers have no events.
     pub events: Vec<Event>,
-    /// What is kept of it.
-    pub receipt: Receipt,
+    /// What is kept of it. `None`: nothing, so that it is applied as often as it is sent; for
+    /// counting, and where the checks tell whether it was applied. Consumers keep nothing.
+    pub receipt: Option<Receipt>,
 }
 
 /// What became of a commit.
@@ -159,6 +176,26 @@ pub enum Committed {
     },
 }
 
+/// What is kept of a token's secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSecret {
+    /// Which token's.
+    pub selector: Selector,
+    /// Its digest.
+    pub tag: TokenTag,
+    /// The token itself, sealed; `None` where the host seals none.
+    pub sealed: Option<SealedToken>,
+}
+
+impl TokenSecret {
+    fn put_into(&self, token: &mut TokenRecord) {
+        token.tag = Some(self.tag);
+        if self.sealed.is_some() {
+            token.sealed.clone_from(&self.sealed);
+        }
+    }
+}
+
 /// A decision about to become a commit.
 #[derive(Debug)]
 pub struct Draft<'a> {
@@ -174,10 +211,13 @@ pub struct Draft<'a> {
     pub stamp: Stamp,
     /// What happened.
     pub events: Vec<Event>,
-    /// The digests of new tokens and of tokens that get another pepper; the core never sees them.
-    pub tags: &'a [(Selector, TokenTag)],
+    /// What is kept of the secrets of new tokens, and of tokens that get another pepper; the core
+    /// never sees it.
+    pub secrets: &'a [TokenSecret],
     /// What is kept.
     pub receipt: Receipt,
+    /// Erasures of earlier events, if that is what the command is about.
+    pub erasures: Vec<Write>,
 }
 
 impl Draft<'_> {
@@ -198,6 +238,7 @@ impl Draft<'_> {
             self.write(key, before, after, &mut checks, &mut writes);
         }
         self.retag(&mut writes);
+        writes.extend(self.erasures);
         Commit {
             id: self.id,
             home: self.home,
@@ -205,14 +246,17 @@ impl Draft<'_> {
             writes,
             stamp: self.stamp,
             events: self.events,
-            receipt: self.receipt,
+            receipt: Some(self.receipt),
         }
     }
 
     fn is_of_home(&self, key: &RowKey) -> bool {
         match (&self.home, key) {
             (Home::Name(home), RowKey::Name(name)) => home == name,
-            (Home::Name(_), _) | (Home::Organization(_), RowKey::Name(_)) => false,
+            (Home::Name(_) | Home::Consumer(_), _)
+            | (Home::Organization(_), RowKey::Name(_) | RowKey::Consumer(_) | RowKey::Parked(..)) => {
+                false
+            }
             (Home::Organization(home), key) => match key.organization() {
                 Some(organization) => organization == home,
                 // Tokens are in the bucket of their host; a scope only reads those of its host.
@@ -333,23 +377,23 @@ impl Draft<'_> {
     fn tagged(&self, row: &Row) -> Row {
         let mut row = row.clone();
         if let Row::Token(token) = &mut row
-            && let Some((_, tag)) = self
-                .tags
+            && let Some(secret) = self
+                .secrets
                 .iter()
-                .find(|(selector, _)| *selector == token.selector)
+                .find(|secret| secret.selector == token.selector)
         {
-            token.tag = Some(*tag);
+            secret.put_into(token);
         }
         row
     }
 
     /// Tokens whose digest is renewed without anything else about them changing.
     fn retag(&self, writes: &mut Vec<Write>) {
-        for (selector, tag) in self.tags {
-            let key = RowKey::Token(*selector);
+        for secret in self.secrets {
+            let key = RowKey::Token(secret.selector);
             let written = writes.iter().any(|write| *write.key() == key);
             let (Some(token), Some(revision)) = (
-                self.snapshot.records().token(*selector),
+                self.snapshot.records().token(secret.selector),
                 self.snapshot.revision(&key),
             ) else {
                 continue;
@@ -357,7 +401,7 @@ impl Draft<'_> {
             if !written {
                 let before = Row::Token(token.clone());
                 let mut token = token.clone();
-                token.tag = Some(*tag);
+                secret.put_into(&mut token);
                 writes.push(Write::Put {
                     key,
                     row: Row::Token(token),
@@ -407,11 +451,12 @@ mod tests {
             after: &after,
             stamp,
             events: vec![event],
-            tags: &[],
+            secrets: &[],
             receipt: Receipt {
                 digest: CommandDigest([0; 32]),
                 reply: String::new(),
             },
+            erasures: Vec::new(),
         }
         .into_commit();
         let key = RowKey::Membership(host, member);

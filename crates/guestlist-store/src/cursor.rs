@@ -4,7 +4,9 @@ use core::fmt;
 use core::str::FromStr;
 
 use guestlist_token::Selector;
-use guestlist_types::{GrantId, GroupId, LinkId, Member, OrgId, Timestamp};
+use guestlist_types::{
+    EndpointId, GrantId, GroupId, InviteId, LinkId, Member, OrgId, OrgName, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Sequence;
@@ -50,8 +52,18 @@ pub enum Position {
     Token(Selector),
     /// In episodes that have run out, by when they did.
     RunOut(Timestamp, OrgId, Member),
-    /// In events.
+    /// In events, and in those that a consumer has parked.
     Event(Sequence),
+    /// In e-mail invites.
+    Invite(OrgId, InviteId),
+    /// In webhook endpoints.
+    Endpoint(OrgId, EndpointId),
+    /// In organizations that can be found.
+    Name(OrgName),
+    /// In links whose time is over, by when it was.
+    RunOutLink(Timestamp, OrgId, LinkId),
+    /// In e-mail invites whose time is over, by when it was.
+    RunOutInvite(Timestamp, OrgId, InviteId),
 }
 
 /// The longest text that is looked at.
@@ -175,6 +187,17 @@ mod tests {
                 .prop_map(Position::Token),
             (any::<u64>(), any::<u32>())
                 .prop_map(|(commit, ordinal)| { Position::Event(Sequence { commit, ordinal }) }),
+            (org(), any::<[u8; 16]>())
+                .prop_map(|(org, id)| Position::Invite(org, InviteId::from_bytes(id))),
+            (org(), any::<[u8; 16]>())
+                .prop_map(|(org, id)| Position::Endpoint(org, EndpointId::from_bytes(id))),
+            "[a-z0-9]{1,63}".prop_map(|name| Position::Name(OrgName::parse(&name).unwrap())),
+            (time(), org(), any::<[u8; 16]>()).prop_map(|(time, org, id)| {
+                Position::RunOutLink(time, org, LinkId::from_bytes(id))
+            }),
+            (time(), org(), any::<[u8; 16]>()).prop_map(|(time, org, id)| {
+                Position::RunOutInvite(time, org, InviteId::from_bytes(id))
+            }),
         ]
     }
 

@@ -1,21 +1,11 @@
 //! The event log: the feed and the audit trail.
 
+pub use guestlist_membership::Sequence;
 use guestlist_membership::{By, Event, Stamp};
-use guestlist_types::{CommitId, LinkId, Member, OrgId, Timestamp, UserId};
+use guestlist_types::{CommitId, InviteId, LinkId, Member, OrgId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::{Cursor, CursorError, Position};
-
-/// Where an event stands in the log: its commit, then its place there.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-pub struct Sequence {
-    /// Which commit, in the order in which they became visible.
-    pub commit: u64,
-    /// Which event of that commit.
-    pub ordinal: u32,
-}
 
 /// One event as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +20,9 @@ pub struct Recorded {
     pub stamp: Stamp,
     /// What.
     pub event: Event,
+    /// If personal data was erased from it: what is left of that, a keyed digest, or zeros where
+    /// no key was at hand.
+    pub erased: Option<[u8; 32]>,
 }
 
 /// Which events are wanted. All conditions combine; none: the whole feed.
@@ -46,6 +39,8 @@ pub struct EventFilter {
     pub member: Option<Member>,
     /// Those about this link.
     pub link: Option<LinkId>,
+    /// Those about this e-mail invite.
+    pub invite: Option<InviteId>,
     /// Those at this time or later.
     pub from: Option<Timestamp>,
     /// Those before this time.
@@ -84,6 +79,9 @@ impl EventFilter {
             && self
                 .link
                 .is_none_or(|wanted| recorded.event.link() == Some(wanted))
+            && self
+                .invite
+                .is_none_or(|wanted| recorded.event.invite() == Some(wanted))
             && self.from.is_none_or(|from| recorded.stamp.at >= from)
             && recorded.stamp.at.is_before_end(self.until)
     }

@@ -3,7 +3,10 @@
 
 use guestlist_access::GroupMember;
 use guestlist_membership::{Home, RowKey};
-use guestlist_types::{BUCKETS, Bucket, CommitId, Member, OrgId, Timestamp};
+use guestlist_types::{
+    BUCKETS, Bucket, CommitId, ConsumerName, EmailAddress, EndpointId, InviteId, LinkId, Member,
+    OrgId, OrgName, Timestamp,
+};
 
 use crate::kv::KvRange;
 
@@ -27,6 +30,21 @@ const RECEIPT: u8 = 17;
 const PENDING_INDEX: u8 = 18;
 const HOSTS_INDEX: u8 = 19;
 const RUN_OUT_INDEX: u8 = 20;
+const INVITE: u8 = 21;
+const ADDRESS: u8 = 22;
+const PREVIEW_TALLY: u8 = 23;
+const CONSUMER: u8 = 24;
+const PARKED: u8 = 25;
+const INVITES_TO_INDEX: u8 = 26;
+const RUN_OUT_LINK_INDEX: u8 = 27;
+const RUN_OUT_INVITE_INDEX: u8 = 28;
+const ENDPOINT: u8 = 29;
+
+/// Organizations that can be found stand behind all buckets, by name.
+const DISCOVER: [u8; 2] = [0xff, 0xfe];
+
+/// So do webhook endpoints: they are few, and whoever sends to them asks for all of them.
+const ENDPOINTS: [u8; 2] = [0xff, 0xfd];
 
 /// The log stands behind all buckets.
 const LOG: [u8; 2] = [0xff, 0xff];
@@ -113,6 +131,16 @@ pub(crate) fn row(key: &RowKey) -> Vec<u8> {
         RowKey::LinkUse(org, link, member) => Bytes::in_org(org, LINK_USE)
             .raw(link.as_bytes())
             .member(member),
+        RowKey::PreviewTally(org, link, generation) => Bytes::in_org(org, PREVIEW_TALLY)
+            .raw(link.as_bytes())
+            .raw(&generation.get().to_be_bytes()),
+        RowKey::Invite(org, invite) => Bytes::in_org(org, INVITE).raw(invite.as_bytes()),
+        RowKey::Address(org, address) => Bytes::in_org(org, ADDRESS).text(address.as_str()),
+        RowKey::Endpoint(org, endpoint) => Bytes::in_org(org, ENDPOINT).raw(endpoint.as_bytes()),
+        RowKey::Consumer(name) => of_consumer(name, CONSUMER),
+        RowKey::Parked(name, sequence) => of_consumer(name, PARKED)
+            .raw(&sequence.commit.to_be_bytes())
+            .raw(&sequence.ordinal.to_be_bytes()),
         RowKey::Token(selector) => {
             Bytes::of(selector.bucket(), TOKEN).raw(&selector.as_i64().to_be_bytes())
         }
@@ -136,6 +164,10 @@ pub(crate) fn row(key: &RowKey) -> Vec<u8> {
     .0
 }
 
+fn of_consumer(name: &ConsumerName, kind: u8) -> Bytes {
+    Bytes::of(Home::Consumer(name.clone()).bucket(), kind).text(name.as_str())
+}
+
 /// The counter of one half of a [`RowKey::SeatCount`].
 pub(crate) fn seat_count(org: &OrgId, approved: bool) -> Vec<u8> {
     Bytes::in_org(org, SEAT_COUNT).raw(&[u8::from(approved)]).0
@@ -145,10 +177,12 @@ pub(crate) fn receipt(home: &Home, id: CommitId) -> Vec<u8> {
     let text = match home {
         Home::Organization(org) => org.as_str(),
         Home::Name(name) => name.as_str(),
+        Home::Consumer(name) => name.as_str(),
     };
     let kind = match home {
         Home::Organization(_) => 0,
         Home::Name(_) => 1,
+        Home::Consumer(_) => 2,
     };
     Bytes::of(home.bucket(), RECEIPT)
         .raw(&[kind])
@@ -184,6 +218,70 @@ pub(crate) fn run_out_index(host: &OrgId, at: Timestamp, member: &Member) -> Vec
         .0
 }
 
+pub(crate) fn invites(host: &OrgId) -> KvRange {
+    Bytes::in_org(host, INVITE).range()
+}
+
+/// The bucket of an address's own list is that of the address.
+fn of_address(address: &EmailAddress) -> Bytes {
+    let bucket = Bucket::of_bytes(address.as_str().as_bytes());
+    Bytes::of(bucket, INVITES_TO_INDEX).text(address.as_str())
+}
+
+pub(crate) fn invites_to_index(address: &EmailAddress, host: &OrgId, invite: InviteId) -> Vec<u8> {
+    of_address(address)
+        .text(host.as_str())
+        .raw(invite.as_bytes())
+        .0
+}
+
+pub(crate) fn invites_to(address: &EmailAddress) -> KvRange {
+    of_address(address).range()
+}
+
+pub(crate) fn discover_index(name: &OrgName) -> Vec<u8> {
+    Bytes(DISCOVER.to_vec()).text(name.as_str()).0
+}
+
+pub(crate) fn discover() -> KvRange {
+    Bytes(DISCOVER.to_vec()).range()
+}
+
+pub(crate) fn endpoint_index(organization: &OrgId, endpoint: EndpointId) -> Vec<u8> {
+    Bytes(ENDPOINTS.to_vec())
+        .text(organization.as_str())
+        .raw(endpoint.as_bytes())
+        .0
+}
+
+pub(crate) fn endpoints(organization: Option<&OrgId>) -> KvRange {
+    let all = Bytes(ENDPOINTS.to_vec());
+    match organization {
+        Some(organization) => all.text(organization.as_str()).range(),
+        None => all.range(),
+    }
+}
+
+pub(crate) fn parked(name: &ConsumerName) -> KvRange {
+    of_consumer(name, PARKED).range()
+}
+
+pub(crate) fn run_out_link_index(host: &OrgId, at: Timestamp, link: LinkId) -> Vec<u8> {
+    Bytes::of(Bucket::of(host), RUN_OUT_LINK_INDEX)
+        .time(at)
+        .text(host.as_str())
+        .raw(link.as_bytes())
+        .0
+}
+
+pub(crate) fn run_out_invite_index(host: &OrgId, at: Timestamp, invite: InviteId) -> Vec<u8> {
+    Bytes::of(Bucket::of(host), RUN_OUT_INVITE_INDEX)
+        .time(at)
+        .text(host.as_str())
+        .raw(invite.as_bytes())
+        .0
+}
+
 pub(crate) fn links(host: &OrgId) -> KvRange {
     Bytes::in_org(host, LINK).range()
 }
@@ -202,7 +300,7 @@ pub(crate) fn hosts(member: &Member) -> KvRange {
         .range()
 }
 
-pub(crate) fn uses(host: &OrgId, link: guestlist_types::LinkId) -> KvRange {
+pub(crate) fn uses(host: &OrgId, link: LinkId) -> KvRange {
     Bytes::in_org(host, LINK_USE).raw(link.as_bytes()).range()
 }
 
@@ -222,11 +320,24 @@ pub(crate) fn tokens(bucket: Bucket) -> KvRange {
     Bytes::of(bucket, TOKEN).range()
 }
 
-/// Episodes of one bucket that end up to and including `until`.
-pub(crate) fn run_out(bucket: Bucket, until: Timestamp) -> KvRange {
+/// What can run out, each in an index of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RunOut {
+    Episodes,
+    Links,
+    Invites,
+}
+
+/// What of one bucket ends up to and including `until`.
+pub(crate) fn run_out(what: RunOut, bucket: Bucket, until: Timestamp) -> KvRange {
+    let index = match what {
+        RunOut::Episodes => RUN_OUT_INDEX,
+        RunOut::Links => RUN_OUT_LINK_INDEX,
+        RunOut::Invites => RUN_OUT_INVITE_INDEX,
+    };
     KvRange {
-        start: Bytes::of(bucket, RUN_OUT_INDEX).0,
-        end: successor(&Bytes::of(bucket, RUN_OUT_INDEX).time(until).0),
+        start: Bytes::of(bucket, index).0,
+        end: successor(&Bytes::of(bucket, index).time(until).0),
     }
 }
 
@@ -236,6 +347,13 @@ pub(crate) fn buckets() -> impl Iterator<Item = Bucket> {
 
 pub(crate) fn log() -> Vec<u8> {
     LOG.to_vec()
+}
+
+/// Where an entry of the log stands.
+pub(crate) fn log_entry(commit: u64) -> Vec<u8> {
+    let mut key = LOG.to_vec();
+    key.extend(commit.to_be_bytes());
+    key
 }
 
 pub(crate) fn log_from(commit: u64) -> KvRange {
@@ -256,8 +374,10 @@ pub(crate) fn log_number(key: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use guestlist_access::Episode;
+    use guestlist_membership::Sequence;
+    use guestlist_membership::link::Generation;
     use guestlist_token::Selector;
-    use guestlist_types::{GrantId, GroupId, LinkId, OrgName, UserId};
+    use guestlist_types::{GrantId, GroupId, UserId};
     use proptest::prelude::*;
 
     use super::*;
@@ -294,6 +414,12 @@ mod tests {
         (0..839_299_365_868_340_224_i64).prop_filter_map("in range", Selector::from_i64)
     }
 
+    fn arb_sequence() -> impl Strategy<Value = Sequence> {
+        let near = (0..3_u64, 0..3_u32);
+        prop_oneof![near, any::<(u64, u32)>()]
+            .prop_map(|(commit, ordinal)| Sequence { commit, ordinal })
+    }
+
     fn arb_key() -> impl Strategy<Value = RowKey> {
         let group_member = prop_oneof![
             arb_bytes().prop_map(|id| GroupMember::Group(GroupId::from_bytes(id))),
@@ -324,6 +450,20 @@ mod tests {
             arb_selector().prop_map(RowKey::Token),
             (arb_org(), arb_member()).prop_map(|(org, member)| RowKey::Membership(org, member)),
             (arb_org(), arb_org()).prop_map(|(org, host)| RowKey::Acting(org, host)),
+            (arb_org(), arb_bytes(), 0..2_u32).prop_map(|(org, id, generation)| {
+                RowKey::PreviewTally(org, LinkId::from_bytes(id), Generation::new(generation))
+            }),
+            (arb_org(), arb_bytes())
+                .prop_map(|(org, id)| RowKey::Endpoint(org, EndpointId::from_bytes(id))),
+            (arb_org(), arb_bytes())
+                .prop_map(|(org, id)| RowKey::Invite(org, InviteId::from_bytes(id))),
+            (arb_org(), "[ab]{1,2}@a\\.[ab]{1,2}").prop_map(|(org, address)| {
+                RowKey::Address(org, EmailAddress::parse(&address).unwrap())
+            }),
+            "[a-c./]{1,3}".prop_map(|name| RowKey::Consumer(ConsumerName::parse(&name).unwrap())),
+            ("[a-c./]{1,3}", arb_sequence()).prop_map(|(name, sequence)| {
+                RowKey::Parked(ConsumerName::parse(&name).unwrap(), sequence)
+            }),
             (arb_org(), arb_bytes(), group_member).prop_map(|(org, group, member)| {
                 RowKey::GroupMember(org, GroupId::from_bytes(group), member)
             }),
@@ -356,6 +496,13 @@ mod tests {
         let org = OrgId::parse("a").unwrap();
         let link = LinkId::from_bytes([7; 16]);
         let user = Member::User(UserId::parse("u").unwrap());
+        let invite = InviteId::from_bytes([7; 16]);
+        let address = EmailAddress::parse("a@b.c").unwrap();
+        let reader = ConsumerName::parse("a").unwrap();
+        let sequence = Sequence {
+            commit: 1,
+            ordinal: 2,
+        };
         let sevens = "07".repeat(16);
         let time = Timestamp::from_micros(-1);
         for (key, pinned) in [
@@ -391,6 +538,46 @@ mod tests {
                 ),
                 format!("04ef11006100{sevens}"),
             ),
+            (
+                row(&RowKey::PreviewTally(org.clone(), link, Generation::FIRST)),
+                format!("04ef176100{sevens}00000001"),
+            ),
+            (
+                row(&RowKey::Invite(org.clone(), invite)),
+                format!("04ef156100{sevens}"),
+            ),
+            (
+                row(&RowKey::Address(org.clone(), address.clone())),
+                "04ef1661006140622e6300".to_owned(),
+            ),
+            (
+                row(&RowKey::Consumer(reader.clone())),
+                "04ef186100".to_owned(),
+            ),
+            (
+                row(&RowKey::Parked(reader.clone(), sequence)),
+                "04ef196100000000000000000100000002".to_owned(),
+            ),
+            (
+                invites_to_index(&address, &org, invite),
+                format!("0ccd1a6140622e63006100{sevens}"),
+            ),
+            (
+                run_out_link_index(&org, time, link),
+                format!("04ef1b7fffffffffffffff6100{sevens}"),
+            ),
+            (
+                run_out_invite_index(&org, time, invite),
+                format!("04ef1c7fffffffffffffff6100{sevens}"),
+            ),
+            (
+                discover_index(&OrgName::parse("a").unwrap()),
+                "fffe6100".to_owned(),
+            ),
+            (
+                receipt(&Home::Consumer(reader), CommitId::from_bytes([7; 16])),
+                format!("04ef11026100{sevens}"),
+            ),
             (log(), "ffff".to_owned()),
         ] {
             assert_eq!(hex(key), pinned);
@@ -401,9 +588,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_two_rows_share_a_key(a in arb_key(), b in arb_key()) {
+        fn no_two_rows_share_a_key(a in arb_key(), b in arb_key(), org in arb_org()) {
             prop_assert_eq!(a == b, row(&a) == row(&b), "{:?} and {:?}", a, b);
             let log = log();
+            prop_assert!(row(&a) < endpoint_index(&org, EndpointId::from_bytes([0; 16])));
             prop_assert!(!row(&a).starts_with(&log) && row(&a) < log);
         }
 
@@ -420,14 +608,31 @@ mod tests {
                 run_out_index(org, *time, member)
             };
             let hosts = |(org, _, member): &(OrgId, Timestamp, Member)| hosts_index(member, org);
+            let link = |(org, time, _): &(OrgId, Timestamp, Member)| {
+                run_out_link_index(org, *time, LinkId::from_bytes([0; 16]))
+            };
+            let invite = |(org, time, _): &(OrgId, Timestamp, Member)| {
+                run_out_invite_index(org, *time, InviteId::from_bytes([0; 16]))
+            };
+            let address = EmailAddress::parse("a@a.a").unwrap();
+            let invites_to = |(org, _, _): &(OrgId, Timestamp, Member)| {
+                invites_to_index(&address, org, InviteId::from_bytes([0; 16]))
+            };
             prop_assert_eq!(a == b, pending(&a) == pending(&b));
             prop_assert_eq!(a == b, run_out(&a) == run_out(&b));
             prop_assert_eq!((&a.0, &a.2) == (&b.0, &b.2), hosts(&a) == hosts(&b));
+            prop_assert_eq!((&a.0, a.1) == (&b.0, b.1), link(&a) == link(&b));
+            prop_assert_eq!((&a.0, a.1) == (&b.0, b.1), invite(&a) == invite(&b));
+            prop_assert_eq!(a.0 == b.0, invites_to(&a) == invites_to(&b));
             let keys = [
                 row(&key),
                 pending(&a),
                 run_out(&a),
                 hosts(&a),
+                link(&a),
+                invite(&a),
+                invites_to(&a),
+                discover_index(&OrgName::parse("a").unwrap()),
                 seat_count(&a.0, true),
                 seat_count(&a.0, false),
                 receipt(&Home::Organization(a.0.clone()), CommitId::from_bytes([0; 16])),
@@ -442,6 +647,7 @@ mod tests {
             a in (arb_time(), arb_member(), arb_org(), arb_bytes()),
             b in (arb_time(), arb_member(), arb_org(), arb_bytes()),
             selectors in (arb_selector(), arb_selector()),
+            sequences in (arb_sequence(), arb_sequence()),
         ) {
             let membership = |member: &Member| row(&RowKey::Membership(org.clone(), member.clone()));
             prop_assert_eq!(a.1.cmp(&b.1), membership(&a.1).cmp(&membership(&b.1)));
@@ -453,6 +659,17 @@ mod tests {
             prop_assert_eq!(a.2.cmp(&b.2), hosts_index(&a.1, &a.2).cmp(&hosts_index(&a.1, &b.2)));
             let link = |id| row(&RowKey::Link(org.clone(), LinkId::from_bytes(id)));
             prop_assert_eq!(a.3.cmp(&b.3), link(a.3).cmp(&link(b.3)));
+            let invite = |id| row(&RowKey::Invite(org.clone(), InviteId::from_bytes(id)));
+            prop_assert_eq!(a.3.cmp(&b.3), invite(a.3).cmp(&invite(b.3)));
+            let address = EmailAddress::parse("a@a.a").unwrap();
+            let to = |org, id| invites_to_index(&address, org, InviteId::from_bytes(id));
+            prop_assert_eq!((&a.2, a.3).cmp(&(&b.2, b.3)), to(&a.2, a.3).cmp(&to(&b.2, b.3)));
+            let reader = ConsumerName::parse("a").unwrap();
+            let parked = |sequence| row(&RowKey::Parked(reader.clone(), sequence));
+            prop_assert_eq!(
+                sequences.0.cmp(&sequences.1),
+                parked(sequences.0).cmp(&parked(sequences.1))
+            );
             let (one, two) = selectors;
             prop_assert_eq!(one.cmp(&two), row(&RowKey::Token(one)).cmp(&row(&RowKey::Token(two))));
         }
@@ -479,13 +696,31 @@ mod tests {
                 is(|key| matches!(key, RowKey::GroupMember(..)))
             );
             prop_assert_eq!(holds(&grants(&org), &bytes), is(|key| matches!(key, RowKey::Grant(..))));
+            prop_assert_eq!(
+                holds(&invites(&org), &bytes),
+                is(|key| matches!(key, RowKey::Invite(..)))
+            );
+            let reader = ConsumerName::parse("a").unwrap();
+            let of_reader = matches!(&key, RowKey::Parked(name, _) if *name == reader);
+            prop_assert_eq!(holds(&parked(&reader), &bytes), of_reader);
+            prop_assert!(!holds(&discover(), &bytes));
+            prop_assert!(holds(&discover(), &discover_index(&OrgName::parse("a").unwrap())));
+            let address = EmailAddress::parse("a@a.a").unwrap();
+            let to = invites_to_index(&address, &org, InviteId::from_bytes([0; 16]));
+            prop_assert!(holds(&invites_to(&address), &to));
             if let RowKey::LinkUse(host, link, _) = &key {
                 prop_assert!(holds(&uses(host, *link), &bytes));
             }
             prop_assert!(holds(&pending(&org), &pending_index(&org, time, &member)));
             prop_assert!(holds(&hosts(&member), &hosts_index(&member, &org)));
-            let ended = run_out(Bucket::of(&org), until);
+            let ended = run_out(RunOut::Episodes, Bucket::of(&org), until);
             prop_assert_eq!(holds(&ended, &run_out_index(&org, time, &member)), time <= until);
+            let ended = run_out(RunOut::Links, Bucket::of(&org), until);
+            let link = run_out_link_index(&org, time, LinkId::from_bytes([0; 16]));
+            prop_assert_eq!(holds(&ended, &link), time <= until);
+            let ended = run_out(RunOut::Invites, Bucket::of(&org), until);
+            let invite = run_out_invite_index(&org, time, InviteId::from_bytes([0; 16]));
+            prop_assert_eq!(holds(&ended, &invite), time <= until);
             let rest = behind(links(&org), bytes.clone());
             prop_assert!(!holds(&rest, &bytes));
         }

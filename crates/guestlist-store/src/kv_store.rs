@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guestlist_access::{AccessBook, AccessChange};
+use guestlist_membership::invite::EmailInvite;
+use guestlist_membership::link::Link;
 use guestlist_membership::member::{Membership, Status};
+use guestlist_membership::organization::{OrgStatus, Organization};
+use guestlist_membership::webhook::Endpoint;
 use guestlist_membership::{Event, Home, Row, RowKey, SeatCount, Stamp};
 use guestlist_types::{Bucket, CommitId, Member, OrgId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -15,13 +19,13 @@ use crate::cursor::{Cursor, Position};
 use crate::error::StoreError;
 use crate::event::{EventFilter, EventPage, Recorded, Sequence};
 use crate::kv::{Kv, KvCheck, KvCommitted, KvOp, KvRange};
-use crate::kv_keys as keys;
+use crate::kv_keys::{self as keys, RunOut};
 use crate::query::{Listed, Page, Query};
 use crate::snapshot::{Load, Revision, Snapshot};
 use crate::store::{Capabilities, Store};
 
 /// Leads every row, so that a later layout can be told from this one.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// How often a load starts over when rows change under it before it reports that it is busy.
 const LOAD_TRIES: u32 = 64;
@@ -43,6 +47,8 @@ struct Entry {
     organization: OrgId,
     stamp: Stamp,
     events: Vec<Event>,
+    /// What is left of personal data that was erased: of which event, and the mark.
+    erased: BTreeMap<u32, [u8; 32]>,
 }
 
 impl<K: Kv> KvStore<K> {
@@ -177,14 +183,22 @@ impl<K: Kv> KvStore<K> {
     }
 
     async fn commit_one(&self, commit: &Commit) -> Result<Committed, StoreError> {
+        if let (Home::Consumer(_), Some(_)) = (&commit.home, &commit.receipt) {
+            return Err(StoreError::Malformed {
+                what: "a receipt of a consumer",
+            });
+        }
         let receipt = keys::receipt(&commit.home, commit.id);
-        let mut checks = vec![(
-            KvCheck {
-                key: receipt.clone(),
-                number: 0,
-            },
-            None,
-        )];
+        let mut checks = Vec::with_capacity(commit.checks.len() + 2);
+        if commit.receipt.is_some() {
+            checks.push((
+                KvCheck {
+                    key: receipt.clone(),
+                    number: 0,
+                },
+                None,
+            ));
+        }
         for check in &commit.checks {
             let about = Some(check.key());
             match check {
@@ -236,12 +250,23 @@ impl<K: Kv> KvStore<K> {
             write_ops(write, &mut ops)?;
             about.resize(ops.len(), write.key());
         }
-        let mut value = 1_u64.to_be_bytes().to_vec();
-        value.extend(encode(&commit.receipt)?);
-        ops.push(KvOp::Put {
-            key: receipt.clone(),
-            value,
-        });
+        let erasures: Vec<&Write> = commit
+            .writes
+            .iter()
+            .filter(|write| matches!(write, Write::Erase { .. }))
+            .collect();
+        if !erasures.is_empty() {
+            self.erase(commit, &erasures, &mut checks, &mut ops).await?;
+            about.resize(ops.len(), erasures[0].key());
+        }
+        if let Some(kept) = &commit.receipt {
+            let mut value = 1_u64.to_be_bytes().to_vec();
+            value.extend(encode(kept)?);
+            ops.push(KvOp::Put {
+                key: receipt.clone(),
+                value,
+            });
+        }
         if !commit.events.is_empty() {
             ops.push(KvOp::Append {
                 log: keys::log(),
@@ -255,7 +280,7 @@ impl<K: Kv> KvStore<K> {
                 if let Some(key) = checked.get(index).copied().flatten() {
                     return Ok(Committed::Conflict { key: key.clone() });
                 }
-                // The first check is that there is no receipt.
+                // The first check is that there is no receipt, if one is kept.
                 let found = self.kv.get(std::slice::from_ref(&receipt)).await?;
                 let value = found.into_iter().next().flatten();
                 let value = value.ok_or_else(|| StoreError::corrupt("a receipt is gone"))?;
@@ -268,6 +293,87 @@ impl<K: Kv> KvStore<K> {
                 Ok(Committed::Conflict { key: key.clone() })
             }
         }
+    }
+
+    /// Rewrites the entries of the log that personal data is erased from, on condition that
+    /// nobody else does that at the same time, and empties the answers that are kept with them.
+    async fn erase<'a>(
+        &self,
+        commit: &Commit,
+        erasures: &[&'a Write],
+        checks: &mut Vec<(KvCheck, Option<&'a RowKey>)>,
+        ops: &mut Vec<KvOp>,
+    ) -> Result<(), StoreError> {
+        let mut entries: BTreeMap<u64, (u64, Entry, &RowKey)> = BTreeMap::new();
+        for write in erasures {
+            let Write::Erase {
+                key,
+                sequence,
+                commit: of,
+                event,
+                mark,
+            } = write
+            else {
+                continue;
+            };
+            let malformed = StoreError::Malformed {
+                what: "an erasure of an event that is not there",
+            };
+            if let std::collections::btree_map::Entry::Vacant(place) =
+                entries.entry(sequence.commit)
+            {
+                let found = self.kv.get(&[keys::log_entry(sequence.commit)]).await?;
+                let Some(value) = found.into_iter().next().flatten() else {
+                    return Err(malformed);
+                };
+                let entry = postcard::from_bytes(payload(&value)?)
+                    .map_err(|_| StoreError::corrupt("an entry of the log"))?;
+                place.insert((number(Some(&value))?, entry, key));
+            }
+            let Some((_, entry, _)) = entries.get_mut(&sequence.commit) else {
+                return Err(malformed);
+            };
+            let Some(place) = usize::try_from(sequence.ordinal)
+                .ok()
+                .and_then(|place| entry.events.get_mut(place))
+            else {
+                return Err(malformed);
+            };
+            if entry.commit != *of || Home::Organization(entry.organization.clone()) != commit.home
+            {
+                return Err(malformed);
+            }
+            *place = (**event).clone();
+            entry.erased.insert(sequence.ordinal, *mark);
+        }
+        for (commit, (number, entry, about)) in entries {
+            let key = keys::log_entry(commit);
+            checks.push((
+                KvCheck {
+                    key: key.clone(),
+                    number,
+                },
+                Some(about),
+            ));
+            ops.push(KvOp::Put {
+                key,
+                value: entry_value(number + 1, &entry)?,
+            });
+            let home = Home::Organization(entry.organization.clone());
+            let receipt = keys::receipt(&home, entry.commit);
+            let kept = self.kv.get(std::slice::from_ref(&receipt)).await?;
+            if let Some(value) = kept.into_iter().next().flatten() {
+                let mut kept = decode_receipt(&value)?;
+                kept.reply.clear();
+                let mut value = 1_u64.to_be_bytes().to_vec();
+                value.extend(encode(&kept)?);
+                ops.push(KvOp::Put {
+                    key: receipt,
+                    value,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The rows of a list, from where the page begins.
@@ -284,11 +390,18 @@ impl<K: Kv> KvStore<K> {
         let mut rows = Vec::new();
         let limit = page.limit() + 1;
         match query {
-            Query::RunOut { host } => {
+            Query::RunOut { host }
+            | Query::RunOutLinks { host }
+            | Query::RunOutInvites { host } => {
+                let what = match query {
+                    Query::RunOutLinks { .. } => RunOut::Links,
+                    Query::RunOutInvites { .. } => RunOut::Invites,
+                    _ => RunOut::Episodes,
+                };
                 let ranges: Vec<KvRange> = match host {
-                    Some(host) => vec![keys::run_out(Bucket::of(host), now)],
+                    Some(host) => vec![keys::run_out(what, Bucket::of(host), now)],
                     None => keys::buckets()
-                        .map(|bucket| keys::run_out(bucket, now))
+                        .map(|bucket| keys::run_out(what, bucket, now))
                         .collect(),
                 };
                 let mut entries = Vec::new();
@@ -298,16 +411,14 @@ impl<K: Kv> KvStore<K> {
                 let mut found = self.rows(entries, query, now).await?;
                 found
                     .retain(|(key, _)| host.as_ref().is_none_or(|h| key.organization() == Some(h)));
-                let sort_key = |key: &RowKey, row: &Row| match query.position_of(key, row) {
-                    Some(Position::RunOut(at, host, member)) => Some((at, host, member)),
-                    _ => None,
+                let sort_key = |key: &RowKey, row: &Row| {
+                    query
+                        .position_of(key, row)
+                        .and_then(|place| place_of(&place))
                 };
                 found.sort_by_key(|(key, row)| sort_key(key, row));
                 if let Some(from) = from {
-                    let Position::RunOut(at, host, member) = from else {
-                        return Err(malformed);
-                    };
-                    let from = Some((*at, host.clone(), member.clone()));
+                    let from = Some(place_of(from).ok_or(malformed)?);
                     found.retain(|(key, row)| sort_key(key, row) > from);
                 }
                 found.truncate(limit);
@@ -339,7 +450,12 @@ impl<K: Kv> KvStore<K> {
             | Query::MembershipsOf { .. }
             | Query::Uses { .. }
             | Query::Groups { .. }
-            | Query::Grants { .. } => {
+            | Query::Grants { .. }
+            | Query::Invites { .. }
+            | Query::InvitesTo { .. }
+            | Query::Discover { .. }
+            | Query::Endpoints { .. }
+            | Query::Parked { .. } => {
                 let range = start(query, from).ok_or(malformed)?;
                 self.scan_rows(range, query, now, limit, &mut rows).await?;
             }
@@ -363,7 +479,15 @@ impl<K: Kv> KvStore<K> {
                 return Ok(());
             };
             let (full, last) = (part.len() == chunk, last.clone());
-            if matches!(query, Query::Pending { .. } | Query::MembershipsOf { .. }) {
+            let is_index = matches!(
+                query,
+                Query::Pending { .. }
+                    | Query::MembershipsOf { .. }
+                    | Query::InvitesTo { .. }
+                    | Query::Discover { .. }
+                    | Query::Endpoints { .. }
+            );
+            if is_index {
                 rows.extend(self.rows(part, query, now).await?);
             } else {
                 for (entry, value) in &part {
@@ -407,10 +531,15 @@ impl<K: Kv> KvStore<K> {
             let Some((_, row)) = decode(&key, value.as_deref())? else {
                 continue;
             };
-            let place = match (query, membership(Some(&row))) {
-                (Query::Pending { .. }, Some(row)) => pending_entry(row),
-                (Query::MembershipsOf { .. }, Some(row)) => hosts_entry(row),
-                (Query::RunOut { .. }, Some(row)) => run_out_entry(row),
+            let place = match (query, &row) {
+                (Query::Pending { .. }, Row::Membership(row)) => pending_entry(row),
+                (Query::MembershipsOf { .. }, Row::Membership(row)) => hosts_entry(row),
+                (Query::RunOut { .. }, Row::Membership(row)) => run_out_entry(row),
+                (Query::RunOutLinks { .. }, Row::Link(row)) => run_out_link_entry(row),
+                (Query::RunOutInvites { .. }, Row::Invite(row)) => run_out_invite_entry(row),
+                (Query::InvitesTo { .. }, Row::Invite(row)) => invites_to_entry(row),
+                (Query::Discover { .. }, Row::Organization(row)) => discover_entry(row),
+                (Query::Endpoints { .. }, Row::Endpoint(row)) => endpoint_entry(row),
                 _ => return Err(StoreError::corrupt("an index entry of another kind")),
             };
             if place == Some(entry) && query.matches(&row, now) {
@@ -498,6 +627,7 @@ impl<K: Kv> Store for KvStore<K> {
                         organization: entry.organization.clone(),
                         stamp: entry.stamp.clone(),
                         event,
+                        erased: entry.erased.get(&ordinal).copied(),
                     };
                     if filter.matches(&recorded) {
                         if events.len() >= limit as usize {
@@ -560,6 +690,30 @@ fn start(query: &Query, from: Option<&Position>) -> Option<KvRange> {
             let key = RowKey::LinkUse(host.clone(), *link, member.clone());
             (keys::uses(host, *link), Some(keys::row(&key)))
         }
+        (Query::Invites { host, .. }, None) => (keys::invites(host), None),
+        (Query::Invites { host, .. }, Some(Position::Invite(of, invite))) if of == host => (
+            keys::invites(host),
+            Some(keys::row(&RowKey::Invite(host.clone(), *invite))),
+        ),
+        (Query::InvitesTo { address, .. }, None) => (keys::invites_to(address), None),
+        (Query::InvitesTo { address, .. }, Some(Position::Invite(host, invite))) => (
+            keys::invites_to(address),
+            Some(keys::invites_to_index(address, host, *invite)),
+        ),
+        (Query::Discover { .. }, None) => (keys::discover(), None),
+        (Query::Discover { .. }, Some(Position::Name(name))) => {
+            (keys::discover(), Some(keys::discover_index(name)))
+        }
+        (Query::Endpoints { organization }, None) => (keys::endpoints(organization.as_ref()), None),
+        (Query::Endpoints { organization }, Some(Position::Endpoint(of, endpoint))) => (
+            keys::endpoints(organization.as_ref()),
+            Some(keys::endpoint_index(of, *endpoint)),
+        ),
+        (Query::Parked { consumer }, None) => (keys::parked(consumer), None),
+        (Query::Parked { consumer }, Some(Position::Event(sequence))) => (
+            keys::parked(consumer),
+            Some(keys::row(&RowKey::Parked(consumer.clone(), *sequence))),
+        ),
         (Query::Groups { organization }, None) => (keys::groups(organization), None),
         (Query::Groups { organization }, Some(Position::Group(group))) => {
             let key = RowKey::Group(organization.clone(), *group);
@@ -590,6 +744,7 @@ fn row_value(revision: Revision, key: &RowKey, row: &Row) -> Result<Vec<u8>, Sto
     match key {
         RowKey::GroupMember(_, group, member) => value.extend(encode(&(group, member))?),
         RowKey::LinkUse(_, _, member) => value.extend(encode(&(row, member))?),
+        RowKey::Parked(_, sequence) => value.extend(encode(&(row, sequence))?),
         _ => value.extend(encode(row)?),
     }
     Ok(value)
@@ -607,10 +762,11 @@ fn number(value: Option<&[u8]>) -> Result<u64, StoreError> {
 fn payload(value: &[u8]) -> Result<&[u8], StoreError> {
     match value.get(8..).and_then(<[u8]>::split_first) {
         Some((&FORMAT, payload)) => Ok(payload),
-        Some((&format, _)) => Err(StoreError::NewerSchema {
+        Some((&format, _)) if format > FORMAT => Err(StoreError::NewerSchema {
             found: i64::from(format),
             known: i64::from(FORMAT),
         }),
+        Some((&format, _)) => Err(StoreError::corrupt(format!("a row of layout {format}"))),
         None => Err(StoreError::corrupt("a value without a format")),
     }
 }
@@ -628,7 +784,7 @@ fn decode(key: &RowKey, value: Option<&[u8]>) -> Result<Option<(Revision, Row)>,
     match (key, value) {
         (RowKey::UseCount(..), _) => Ok(Some((Revision::ABSENT, Row::UseCount(count)))),
         (_, None) => Ok(None),
-        (RowKey::LinkTally(..) | RowKey::SeatTally(_), Some(_)) => {
+        (RowKey::LinkTally(..) | RowKey::SeatTally(_) | RowKey::PreviewTally(..), Some(_)) => {
             Ok(Some((Revision::new(count), Row::Tally(count))))
         }
         (RowKey::GroupMember(..), Some(_)) => Ok(Some((Revision::new(count), Row::GroupMember))),
@@ -650,6 +806,8 @@ fn is_of(key: &RowKey, row: &Row) -> bool {
         (RowKey::Organization(id), Row::Organization(row)) => row.id == *id,
         (RowKey::Link(host, id), Row::Link(row)) => row.host == *host && row.id == *id,
         (RowKey::Token(selector), Row::Token(row)) => row.selector == *selector,
+        (RowKey::Invite(host, id), Row::Invite(row)) => row.host == *host && row.id == *id,
+        (RowKey::Endpoint(of, id), Row::Endpoint(row)) => row.organization == *of && row.id == *id,
         (RowKey::Membership(host, member), Row::Membership(row)) => {
             row.host == *host && row.member == *member
         }
@@ -657,7 +815,13 @@ fn is_of(key: &RowKey, row: &Row) -> bool {
         (RowKey::Grant(_, id), Row::Grant(row)) => row.id == *id,
         (RowKey::Name(_), Row::Name(_))
         | (RowKey::Owners(_), Row::Owners(_))
-        | (RowKey::SeatTally(_) | RowKey::LinkTally(..), Row::Tally(_))
+        | (
+            RowKey::SeatTally(_) | RowKey::LinkTally(..) | RowKey::PreviewTally(..),
+            Row::Tally(_),
+        )
+        | (RowKey::Address(..), Row::Address(_))
+        | (RowKey::Consumer(_), Row::Consumer(_))
+        | (RowKey::Parked(..), Row::Parked(_))
         | (RowKey::AccessHead(_), Row::AccessHead(_))
         | (RowKey::LinkUse(..), Row::LinkUse(_))
         | (RowKey::Acting(..), Row::Acting(_))
@@ -681,6 +845,11 @@ fn index_target(value: &[u8]) -> Result<RowKey, StoreError> {
 fn entry(commit: &Commit) -> Result<Vec<u8>, StoreError> {
     let organization = match &commit.home {
         Home::Organization(org) => org.clone(),
+        Home::Consumer(_) => {
+            return Err(StoreError::Malformed {
+                what: "events of a consumer",
+            });
+        }
         Home::Name(_) => match commit.events.first() {
             Some(Event::Organization(
                 guestlist_membership::organization::OrganizationEvent::NameReserved {
@@ -695,14 +864,20 @@ fn entry(commit: &Commit) -> Result<Vec<u8>, StoreError> {
             }
         },
     };
-    let mut value = 1_u64.to_be_bytes().to_vec();
-    value.push(FORMAT);
-    value.extend(encode(&Entry {
+    let entry = Entry {
         commit: commit.id,
         organization,
         stamp: commit.stamp.clone(),
         events: commit.events.clone(),
-    })?);
+        erased: BTreeMap::new(),
+    };
+    entry_value(1, &entry)
+}
+
+fn entry_value(number: u64, entry: &Entry) -> Result<Vec<u8>, StoreError> {
+    let mut value = number.to_be_bytes().to_vec();
+    value.push(FORMAT);
+    value.extend(encode(entry)?);
     Ok(value)
 }
 
@@ -715,6 +890,13 @@ fn key_of(query: &Query, value: &[u8], row: &Row) -> Result<RowKey, StoreError> 
             RowKey::Membership(membership.host.clone(), membership.member.clone())
         }
         (_, Row::Token(token)) => RowKey::Token(token.selector),
+        (_, Row::Invite(invite)) => RowKey::Invite(invite.host.clone(), invite.id),
+        (Query::Parked { consumer }, Row::Parked(_)) => {
+            let (_, sequence): (Row, Sequence) =
+                postcard::from_bytes(value.get(9..).unwrap_or_default())
+                    .map_err(|_| unexpected())?;
+            RowKey::Parked(consumer.clone(), sequence)
+        }
         (Query::Groups { organization }, Row::Group(group)) => {
             RowKey::Group(organization.clone(), group.id)
         }
@@ -762,6 +944,8 @@ fn write_ops(write: &Write, ops: &mut Vec<KvOp>) -> Result<(), StoreError> {
             });
             derived_ops(key, before.as_deref(), None, ops)?;
         }
+        // The log is rewritten apart.
+        Write::Erase { .. } => {}
         Write::Take { key, below } => {
             ops.push(KvOp::Add {
                 key: keys::row(key),
@@ -815,25 +999,126 @@ fn derived_ops(
                 let key = keys::seat_count(org, status == Status::Approved);
                 add(key, is(before, status), is(after, status));
             }
-            let target = {
-                let mut value = 1_u64.to_be_bytes().to_vec();
-                value.extend(encode(key)?);
-                value
-            };
             for index in [pending_entry, hosts_entry, run_out_entry] {
-                let (old, new) = (before.and_then(index), after.and_then(index));
-                if old != new {
-                    ops.extend(old.map(|key| KvOp::Delete { key }));
-                    ops.extend(new.map(|key| KvOp::Put {
-                        key,
-                        value: target.clone(),
-                    }));
-                }
+                index_ops(key, before.and_then(index), after.and_then(index), ops)?;
             }
+        }
+        RowKey::Link(..) => {
+            let link = |row: Option<&Row>| match row {
+                Some(Row::Link(link)) => run_out_link_entry(link),
+                _ => None,
+            };
+            index_ops(key, link(before), link(after), ops)?;
+        }
+        RowKey::Invite(..) => {
+            for index in [invites_to_entry, run_out_invite_entry] {
+                let invite = |row: Option<&Row>| match row {
+                    Some(Row::Invite(invite)) => index(invite),
+                    _ => None,
+                };
+                index_ops(key, invite(before), invite(after), ops)?;
+            }
+        }
+        RowKey::Endpoint(..) => {
+            let endpoint = |row: Option<&Row>| match row {
+                Some(Row::Endpoint(row)) => endpoint_entry(row),
+                _ => None,
+            };
+            index_ops(key, endpoint(before), endpoint(after), ops)?;
+        }
+        RowKey::Organization(_) => {
+            let organization = |row: Option<&Row>| match row {
+                Some(Row::Organization(row)) => discover_entry(row),
+                _ => None,
+            };
+            index_ops(key, organization(before), organization(after), ops)?;
         }
         _ => {}
     }
     Ok(())
+}
+
+/// Moves a row in an index.
+fn index_ops(
+    key: &RowKey,
+    old: Option<Vec<u8>>,
+    new: Option<Vec<u8>>,
+    ops: &mut Vec<KvOp>,
+) -> Result<(), StoreError> {
+    if old != new {
+        ops.extend(old.map(|key| KvOp::Delete { key }));
+        if let Some(entry) = new {
+            let mut value = 1_u64.to_be_bytes().to_vec();
+            value.extend(encode(key)?);
+            ops.push(KvOp::Put { key: entry, value });
+        }
+    }
+    Ok(())
+}
+
+/// When, where and what has run out: the order of such lists.
+fn place_of(position: &Position) -> Option<(Timestamp, OrgId, Vec<u8>)> {
+    match position {
+        Position::RunOut(at, host, member) => Some((
+            *at,
+            host.clone(),
+            keys::row(&RowKey::Membership(host.clone(), member.clone())),
+        )),
+        Position::RunOutLink(at, host, link) => Some((*at, host.clone(), link.as_bytes().to_vec())),
+        Position::RunOutInvite(at, host, invite) => {
+            Some((*at, host.clone(), invite.as_bytes().to_vec()))
+        }
+        Position::Link(_)
+        | Position::Member(_)
+        | Position::Pending(..)
+        | Position::Host(_)
+        | Position::Group(_)
+        | Position::Grant(_)
+        | Position::Token(_)
+        | Position::Event(_)
+        | Position::Endpoint(..)
+        | Position::Invite(..)
+        | Position::Name(_) => None,
+    }
+}
+
+fn run_out_link_entry(link: &Link) -> Option<Vec<u8>> {
+    (link.deleted_at.is_none() && link.expired_at.is_none())
+        .then_some(link.config.expires_at)
+        .flatten()
+        .map(|at| keys::run_out_link_index(&link.host, at, link.id))
+}
+
+fn run_out_invite_entry(invite: &EmailInvite) -> Option<Vec<u8>> {
+    (invite.closed.is_none() && invite.expired_at.is_none())
+        .then_some(invite.expires_at)
+        .flatten()
+        .map(|at| keys::run_out_invite_index(&invite.host, at, invite.id))
+}
+
+/// The address is that of the one who was invited, in whatever state the invite is.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "an index may leave rows out, this one doesn't"
+)]
+fn invites_to_entry(invite: &EmailInvite) -> Option<Vec<u8>> {
+    Some(keys::invites_to_index(
+        &invite.address,
+        &invite.host,
+        invite.id,
+    ))
+}
+
+fn endpoint_entry(endpoint: &Endpoint) -> Option<Vec<u8>> {
+    endpoint
+        .deleted_at
+        .is_none()
+        .then(|| keys::endpoint_index(&endpoint.organization, endpoint.id))
+}
+
+fn discover_entry(organization: &Organization) -> Option<Vec<u8>> {
+    (organization.settings.discoverable && organization.status == OrgStatus::Active)
+        .then(|| keys::discover_index(&organization.name))
 }
 
 fn membership(row: Option<&Row>) -> Option<&Membership> {

@@ -25,13 +25,13 @@ mod query;
 mod snapshot;
 mod store;
 
-pub use commit::{Check, CommandDigest, Commit, Committed, Draft, Receipt, Write};
+pub use commit::{Check, CommandDigest, Commit, Committed, Draft, Receipt, TokenSecret, Write};
 pub use cursor::{Cursor, CursorError, Position};
 pub use error::StoreError;
 pub use event::{EventFilter, EventPage, Recorded, Sequence};
 pub use kv::{Kv, KvCheck, KvCommitted, KvOp, KvRange};
 pub use kv_store::KvStore;
 pub use memory::{MemoryKv, MemoryStore};
-pub use query::{Listed, MemberFilter, Page, PageError, Query};
+pub use query::{InviteFilter, Listed, MemberFilter, Page, PageError, Query};
 pub use snapshot::{KnownBook, Load, Revision, Snapshot};
 pub use store::{Capabilities, Store};

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use guestlist_membership::link::LinkStatus;
+use guestlist_membership::invite::{EmailInvite, InvitePhase};
+use guestlist_membership::link::{Link, LinkStatus};
 use guestlist_membership::member::{Membership, Phase, Status};
+use guestlist_membership::organization::{OrgStatus, Organization};
 use guestlist_membership::{Row, RowKey};
 use guestlist_token::PepperId;
-use guestlist_types::{GroupId, LinkId, Member, MemberKind, OrgId, RoleName, Timestamp, UserId};
+use guestlist_types::{
+    ConsumerName, EmailAddress, GroupId, LinkId, Member, MemberKind, OrgId, RoleName, Timestamp,
+    UserId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::{Cursor, CursorError, Position};
@@ -21,12 +26,17 @@ pub struct MemberFilter {
     pub kind: Option<MemberKind>,
     /// Those with this role.
     pub role: Option<RoleName>,
-    /// Those in this group, as their preset put them there or as `in_group` says.
+    /// Those in this group, as their preset put them there or as `in_group` and
+    /// `proxies_in_group` say.
     pub group: Option<GroupId>,
     /// Those that the access rules have in `group`. Filled in by the facade; no part of what a
     /// cursor belongs to.
     #[serde(skip)]
     pub in_group: BTreeSet<Member>,
+    /// Whether `group` is the external group, so that every proxy user is in it whose membership is
+    /// approved. Filled in by the facade; no part of what a cursor belongs to.
+    #[serde(skip)]
+    pub proxies_in_group: bool,
     /// Those that came through this link.
     pub link: Option<LinkId>,
     /// Those whose id, handle, display name or address contains this text, in any case of ASCII
@@ -62,13 +72,68 @@ impl MemberFilter {
                 .as_ref()
                 .is_none_or(|wanted| membership.role.as_ref() == Some(wanted))
             && self.group.is_none_or(|wanted| {
-                membership.groups.contains(&wanted) || self.in_group.contains(&membership.member)
+                let is_proxy =
+                    membership.member.kind() == MemberKind::Org && status == Some(Status::Approved);
+                membership.groups.contains(&wanted)
+                    || self.in_group.contains(&membership.member)
+                    || (self.proxies_in_group && is_proxy)
             })
             && self
                 .link
                 .is_none_or(|wanted| membership.door.link() == Some(wanted))
             && self.text.as_deref().is_none_or(contains)
     }
+}
+
+/// Which e-mail invites of a host are wanted. All conditions combine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InviteFilter {
+    /// Those that are there now: one whose time is over is expired.
+    pub phase: Option<InvitePhase>,
+    /// Those for this address.
+    pub address: Option<EmailAddress>,
+    /// Those that this user sent.
+    pub creator: Option<UserId>,
+}
+
+impl InviteFilter {
+    /// Whether an invite is wanted.
+    #[must_use]
+    pub fn matches(&self, invite: &EmailInvite, now: Timestamp) -> bool {
+        self.phase.is_none_or(|wanted| invite.phase(now) == wanted)
+            && self
+                .address
+                .as_ref()
+                .is_none_or(|wanted| invite.address == *wanted)
+            && self
+                .creator
+                .as_ref()
+                .is_none_or(|wanted| invite.creator.as_ref() == Some(wanted))
+    }
+}
+
+/// Whether somebody who doesn't belong to an organization finds it, by a text in its handle or
+/// display name, in any case of ASCII letters.
+fn is_found(organization: &Organization, text: Option<&str>) -> bool {
+    let contains = |text: &str| {
+        let wanted = text.to_ascii_lowercase();
+        let shown = organization.display_name.as_ref().map(AsRef::as_ref);
+        [Some(organization.name.as_ref()), shown]
+            .into_iter()
+            .flatten()
+            .any(|held: &str| held.to_ascii_lowercase().contains(&wanted))
+    };
+    organization.settings.discoverable
+        && organization.status == OrgStatus::Active
+        && text.is_none_or(contains)
+}
+
+/// Whether a link's time is over without anybody having written that.
+fn has_run_out(link: &Link, now: Timestamp) -> bool {
+    link.deleted_at.is_none()
+        && link.expired_at.is_none()
+        && !now.is_before_end(link.config.expires_at)
 }
 
 /// What is to be listed.
@@ -129,6 +194,46 @@ pub enum Query {
     RunOut {
         /// Of this host; `None`: of all.
         host: Option<OrgId>,
+    },
+    /// E-mail invites of a host, oldest first.
+    Invites {
+        /// The host.
+        host: OrgId,
+        /// Which of them.
+        filter: InviteFilter,
+    },
+    /// E-mail invites to one address in all hosts, by host.
+    InvitesTo {
+        /// The address.
+        address: EmailAddress,
+        /// Those that are there now.
+        phase: Option<InvitePhase>,
+    },
+    /// Organizations that can be found by those who don't belong to them, by name.
+    Discover {
+        /// Those whose handle or display name contains this text, in any case of ASCII letters.
+        /// Matched literally.
+        text: Option<String>,
+    },
+    /// Links whose time is over without anybody having written that, longest first.
+    RunOutLinks {
+        /// Of this host; `None`: of all.
+        host: Option<OrgId>,
+    },
+    /// The same of e-mail invites.
+    RunOutInvites {
+        /// Of this host; `None`: of all.
+        host: Option<OrgId>,
+    },
+    /// Webhook endpoints, without deleted ones: of an organization, or all of them.
+    Endpoints {
+        /// The organization; `None`: all.
+        organization: Option<OrgId>,
+    },
+    /// Events that a consumer has parked, oldest first.
+    Parked {
+        /// The consumer.
+        consumer: ConsumerName,
     },
     /// Tokens of all organizations. For counting peppers.
     Tokens {
@@ -193,7 +298,25 @@ impl Query {
             (Self::Tokens { pepper }, Row::Token(token)) => {
                 pepper.is_none_or(|wanted| token.tag.is_some_and(|tag| tag.pepper() == wanted))
             }
+            (Self::Invites { filter, .. }, Row::Invite(invite)) => filter.matches(invite, now),
+            (Self::InvitesTo { address, phase }, Row::Invite(invite)) => {
+                invite.address == *address && phase.is_none_or(|wanted| invite.phase(now) == wanted)
+            }
+            (Self::Discover { text }, Row::Organization(organization)) => {
+                is_found(organization, text.as_deref())
+            }
+            (Self::RunOutLinks { .. }, Row::Link(link)) => has_run_out(link, now),
+            (Self::RunOutInvites { .. }, Row::Invite(invite)) => {
+                invite.phase(now) == InvitePhase::Expired && invite.expired_at.is_none()
+            }
+            (Self::Endpoints { organization }, Row::Endpoint(endpoint)) => {
+                endpoint.deleted_at.is_none()
+                    && organization
+                        .as_ref()
+                        .is_none_or(|wanted| endpoint.organization == *wanted)
+            }
             (Self::Uses { .. }, Row::LinkUse(_))
+            | (Self::Parked { .. }, Row::Parked(_))
             | (Self::Groups { .. }, Row::Group(_))
             | (Self::Grants { .. }, Row::Grant(_)) => true,
             (
@@ -205,6 +328,13 @@ impl Query {
                 | Self::Groups { .. }
                 | Self::Grants { .. }
                 | Self::RunOut { .. }
+                | Self::Invites { .. }
+                | Self::InvitesTo { .. }
+                | Self::Discover { .. }
+                | Self::RunOutLinks { .. }
+                | Self::RunOutInvites { .. }
+                | Self::Endpoints { .. }
+                | Self::Parked { .. }
                 | Self::Tokens { .. },
                 _,
             ) => false,
@@ -231,6 +361,24 @@ impl Query {
             (Self::RunOut { .. }, RowKey::Membership(host, member), Row::Membership(row)) => Some(
                 Position::RunOut(row.expires_at?, host.clone(), member.clone()),
             ),
+            (Self::Invites { .. } | Self::InvitesTo { .. }, RowKey::Invite(host, id), _) => {
+                Some(Position::Invite(host.clone(), *id))
+            }
+            (Self::Discover { .. }, _, Row::Organization(row)) => {
+                Some(Position::Name(row.name.clone()))
+            }
+            (Self::RunOutLinks { .. }, RowKey::Link(host, id), Row::Link(row)) => Some(
+                Position::RunOutLink(row.config.expires_at?, host.clone(), *id),
+            ),
+            (Self::RunOutInvites { .. }, RowKey::Invite(host, id), Row::Invite(row)) => {
+                Some(Position::RunOutInvite(row.expires_at?, host.clone(), *id))
+            }
+            (Self::Endpoints { .. }, RowKey::Endpoint(organization, endpoint), _) => {
+                Some(Position::Endpoint(organization.clone(), *endpoint))
+            }
+            (Self::Parked { .. }, RowKey::Parked(_, sequence), _) => {
+                Some(Position::Event(*sequence))
+            }
             (Self::Tokens { .. }, RowKey::Token(selector), _) => Some(Position::Token(*selector)),
             _ => None,
         }

@@ -21,7 +21,7 @@ use crate::snapshot::{Load, Snapshot};
 /// Implementations may borrow (there is no `'static` bound) and are used as `Arc<dyn Store>`, as
 /// `&S` and by value. All methods may be called at the same time from many tasks. Dropping a
 /// future leaves either everything or nothing of what it was doing; a commit that was dropped can
-/// be sent again and is applied once.
+/// be sent again and is applied once, if a receipt is kept of it.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Reads the facts of a scope, all at one instant.
@@ -37,15 +37,16 @@ pub trait Store: Send + Sync {
 
     /// Applies commits: each all or nothing, each on its own, in any order.
     ///
-    /// A commit whose id is in the log is not applied again, whatever its preconditions; its
-    /// receipt is answered. Otherwise it is applied if every check holds and every
-    /// [`Take`](crate::Write::Take) finds its counter below its bound; if not, it is a conflict
-    /// and nothing of it is applied. An applied commit is durable when this returns, and is seen
-    /// by every load that begins afterwards.
+    /// A commit of which a receipt is kept is not applied again, whatever its preconditions; the
+    /// receipt is answered. Otherwise, and always if it brings no receipt, it is applied if every
+    /// check holds and every [`Take`](crate::Write::Take) finds its counter below its bound; if
+    /// not, it is a conflict and nothing of it is applied. An applied commit is durable when this
+    /// returns, and is seen by every load that begins afterwards.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] about all of `commits`: [`StoreError::Unknown`] if some may have been
+    /// [`StoreError::Malformed`] for a consumer's commit with events or a receipt. Any
+    /// [`StoreError`] is about all of `commits`: [`StoreError::Unknown`] if some may have been
     /// applied, anything else if none was. The answer has one entry per commit, in order.
     async fn commit(&self, commits: &[Commit]) -> Result<Vec<Committed>, StoreError>;
 

@@ -12,7 +12,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use guestlist_membership::{Fact, LinkRef, Row, RowKey, Scope};
+use guestlist_membership::link::Generation;
+use guestlist_membership::{Fact, Home, LinkRef, Row, RowKey, Scope};
 use guestlist_store::conformance::{Fixture, block_on, cases};
 use guestlist_store::{
     Capabilities, Check, Commit, Committed, Cursor, EventFilter, EventPage, Listed, Load,
@@ -53,6 +54,24 @@ enum Fault {
     LoadsOldFacts,
     LoadsInPieces,
     FindsReceiptsAnywhere,
+    KeepsEveryReceipt,
+    IgnoresChecksWithoutReceipt,
+    IgnoresChecksOfConsumers,
+    TakesAnythingOfConsumers,
+    ForgetsWhatConsumersPark,
+    CountsGenerationsTogether,
+    ForgetsPreviews,
+    ChecksNoAddresses,
+    ChecksNoInvites,
+    ForgetsAddresses,
+    ForgetsInviteTokens,
+    LoadsInvitesInPieces,
+    ReadsNoBookOfGifts,
+    IgnoresInvitesOfEvents,
+    ShowsExpiredInvites,
+    ListsInvitesOfOneHost,
+    ForgetsWrittenExpiry,
+    ShowsHiddenOrganizations,
     ForgetsOnReopening,
     CanNotBeReopened,
     SharesRecords,
@@ -114,6 +133,82 @@ impl Broken {
             }
             Fault::MovesLinksWithUses => self.move_links(&mut commit).await?,
             Fault::AppliesTwice => commit.id = Self::fresh_id(),
+            Fault::KeepsEveryReceipt if matches!(commit.home, Home::Organization(_)) => {
+                commit
+                    .receipt
+                    .get_or_insert_with(|| guestlist_store::Receipt {
+                        digest: guestlist_store::CommandDigest([0; 32]),
+                        reply: String::new(),
+                    });
+            }
+            Fault::IgnoresChecksWithoutReceipt if commit.receipt.is_none() => {
+                commit.checks.clear();
+            }
+            Fault::IgnoresChecksOfConsumers if matches!(commit.home, Home::Consumer(_)) => {
+                commit.checks.clear();
+            }
+            Fault::TakesAnythingOfConsumers if matches!(commit.home, Home::Consumer(_)) => {
+                commit.events.clear();
+                commit.receipt = None;
+            }
+            Fault::ForgetsWhatConsumersPark => commit
+                .writes
+                .retain(|write| !matches!(write.key(), RowKey::Parked(..))),
+            Fault::CountsGenerationsTogether => {
+                for write in &mut commit.writes {
+                    if let Write::Take {
+                        key: RowKey::PreviewTally(_, _, generation),
+                        ..
+                    } = write
+                    {
+                        *generation = Generation::FIRST;
+                    }
+                }
+            }
+            Fault::ForgetsPreviews => {
+                let drawn = DRAWN.fetch_add(1, Ordering::Relaxed);
+                if drawn % 2 == 1 {
+                    commit
+                        .writes
+                        .retain(|write| !matches!(write.key(), RowKey::PreviewTally(..)));
+                }
+            }
+            Fault::ChecksNoAddresses => commit
+                .checks
+                .retain(|check| !matches!(check.key(), RowKey::Address(..))),
+            Fault::ChecksNoInvites => commit.checks.retain(|check| {
+                !matches!(
+                    check.key(),
+                    RowKey::Invite(..) | RowKey::Address(..) | RowKey::Token(_)
+                )
+            }),
+            Fault::ForgetsAddresses => commit
+                .writes
+                .retain(|write| !matches!(write.key(), RowKey::Address(..))),
+            Fault::ForgetsInviteTokens
+            | Fault::ForgetsWrittenExpiry
+            | Fault::ShowsHiddenOrganizations => {
+                for write in &mut commit.writes {
+                    let Write::Put { row, .. } = write else {
+                        continue;
+                    };
+                    match row {
+                        Row::Invite(invite) if self.fault == Fault::ForgetsInviteTokens => {
+                            invite.token = None;
+                        }
+                        Row::Invite(invite) if self.fault == Fault::ForgetsWrittenExpiry => {
+                            invite.expired_at = None;
+                        }
+                        Row::Link(link) if self.fault == Fault::ForgetsWrittenExpiry => {
+                            link.expired_at = None;
+                        }
+                        Row::Organization(row) if self.fault == Fault::ShowsHiddenOrganizations => {
+                            row.settings.discoverable = true;
+                        }
+                        _ => {}
+                    }
+                }
+            }
             Fault::ForgetsEmptyCommits if commit.events.is_empty() => {
                 return Ok(Committed::Applied);
             }
@@ -147,7 +242,7 @@ impl Broken {
         let outcome = self.one(&commit).await?;
         if outcome == Committed::Applied {
             let mut receipts = self.receipts.lock().unwrap();
-            receipts.insert(commit.id, commit.receipt.clone());
+            receipts.extend(commit.receipt.clone().map(|receipt| (commit.id, receipt)));
         }
         if self.fault == Fault::KeepsPartsOfConflicts
             && matches!(outcome, Committed::Conflict { .. })
@@ -219,6 +314,26 @@ impl Store for Broken {
                 }
                 return Ok(mixed);
             }
+            Fault::LoadsInvitesInPieces => {
+                let first = self.inner.load(&load).await?;
+                std::thread::yield_now();
+                let second = self.inner.load(&load).await?;
+                let mut mixed = second.clone();
+                for (key, revision) in first.revisions() {
+                    if let (RowKey::Invite(..), Some(row)) = (key, first.records().get(key)) {
+                        mixed.insert(key.clone(), Some((revision, row.clone())));
+                    }
+                }
+                return Ok(mixed);
+            }
+            Fault::ReadsNoBookOfGifts => {
+                let gives =
+                    |fact: &Fact| matches!(fact, Fact::BookForInvite(_) | Fact::BookForRequests);
+                let mut scope = load.scope.clone();
+                scope.facts.retain(|fact| !gives(fact));
+                load.scope = &scope;
+                return self.inner.load(&load).await;
+            }
             Fault::FindsReceiptsAnywhere => {
                 let mut snapshot = self.inner.load(&load).await?;
                 let id = load.receipt;
@@ -263,7 +378,16 @@ impl Store for Broken {
             (Fault::FoldsCase, Query::Members { filter, .. }) => {
                 filter.text = filter.text.as_ref().map(|text| text.to_uppercase());
             }
-            (Fault::ShowsExpiredRequests, Query::Pending { .. }) => now = Timestamp::MIN,
+            (Fault::SearchesPatterns, Query::Discover { text })
+                if text.as_ref().is_some_and(|text| text.contains(['%', '_'])) =>
+            {
+                *text = Some(String::new());
+            }
+            (Fault::FoldsCase, Query::Discover { text }) => {
+                *text = text.as_ref().map(|text| text.to_uppercase());
+            }
+            (Fault::ShowsExpiredRequests, Query::Pending { .. })
+            | (Fault::ShowsExpiredInvites, Query::Invites { .. }) => now = Timestamp::MIN,
             _ => {}
         }
         let mut listed = match self.inner.list(&query, page, now).await {
@@ -280,6 +404,11 @@ impl Store for Broken {
         }
         if self.fault == Fault::ReversesLists {
             listed.rows.reverse();
+        }
+        if let (Fault::ListsInvitesOfOneHost, Query::InvitesTo { .. }) = (self.fault, &query) {
+            let first = listed.rows.first().map(|(key, _)| key.clone());
+            let first = first.as_ref().and_then(RowKey::organization);
+            listed.rows.retain(|(key, _)| key.organization() == first);
         }
         Ok(listed)
     }
@@ -300,6 +429,10 @@ impl Store for Broken {
                 }
             }
             Fault::RepeatsEvents => after = None,
+            Fault::IgnoresInvitesOfEvents if filter.invite.is_some() => {
+                filter.invite = None;
+                after = None;
+            }
             _ => {}
         }
         let mut page = match self.inner.events(&filter, after, limit).await {
@@ -385,6 +518,13 @@ faults_are_found! {
         conflicts::the_second_claim_of_a_member_conflicts,
         conflicts::a_claim_of_a_member_blocked_meanwhile_conflicts,
         conflicts::the_second_change_of_access_rules_conflicts,
+        conflicts::the_second_invite_to_an_address_conflicts,
+        conflicts::the_second_acceptance_conflicts, conflicts::acceptance_and_revocation_conflict,
+        conflicts::acceptance_and_resending_conflict, conflicts::acceptance_and_refusal_conflict,
+        conflicts::acceptances_of_one_persons_invites_conflict,
+        conflicts::the_end_of_an_expiry_conflicts, races::one_answer_to_an_invite_wins,
+        consumers::an_acknowledgement_is_stored_where_it_begins,
+        consumers::reading_and_parking_are_one_commit, races::one_of_many_acknowledges,
         commits::commits_in_one_call_have_their_own_outcomes;
     checks_of_written_rows_only: ChecksOnlyWhatItWrites =>
         conflicts::a_claim_through_a_link_that_ended_conflicts,
@@ -392,6 +532,7 @@ faults_are_found! {
         conflicts::a_claim_conflicts_with_a_change_of_the_links_creator,
         conflicts::a_command_conflicts_with_the_removal_of_its_actor,
         conflicts::a_gift_conflicts_with_a_change_of_access_rules,
+        conflicts::an_acceptance_conflicts_with_a_change_of_its_sender,
         counters::uses_counted_before_a_claim_conflict;
     upserts: WritesOverWhatIsThere =>
         conflicts::the_second_token_of_a_selector_conflicts,
@@ -402,7 +543,9 @@ faults_are_found! {
         counters::seats_counted_before_a_change_conflict;
     ignored_bounds: IgnoresBounds =>
         counters::a_limit_is_never_passed, counters::a_take_is_refused_at_its_bound,
-        counters::seats_are_never_overbooked, races::claims_race_for_the_uses_of_a_link,
+        counters::seats_are_never_overbooked, counters::previews_are_counted_one_by_one,
+        commits::a_commit_without_receipt_keeps_its_checks, races::previews_race,
+        races::claims_race_for_the_uses_of_a_link,
         races::claims_race_for_seats;
     moved_links: MovesLinksWithUses => counters::claims_do_not_collide;
     applied_twice: AppliesTwice =>
@@ -425,23 +568,78 @@ faults_are_found! {
     forgotten_deletions: ForgetsDeletions =>
         commits::deleting_a_group_deletes_all_of_its_rows, loads::rows_of_every_kind_come_back;
     forgotten_digests: ForgetsDigests =>
-        loads::rows_are_found_through_others, counters::a_claim_renews_the_digest_of_its_token;
+        loads::rows_are_found_through_others, counters::a_claim_renews_the_digest_of_its_token,
+        loads::invites_are_found_through_others,
+        counters::an_acceptance_renews_the_digest_of_its_token;
     rounded_times: RoundsTimes =>
         values::all_of_time_is_kept, lists::what_has_run_out_is_listed_as_such;
     foreign_cursors: TakesForeignCursors =>
         lists::a_cursor_belongs_to_its_list, events::a_cursor_belongs_to_its_events;
     skipped_rows: SkipsBetweenPages =>
         lists::pages_make_the_list, lists::lists_are_stable_while_rows_come_and_go,
-        lists::long_lists_are_complete;
+        lists::long_lists_are_complete, lists::new_lists_are_stable_while_rows_come_and_go,
+        consumers::parked_events_are_listed_in_the_order_of_the_log;
     reversed_lists: ReversesLists =>
-        lists::every_list_has_its_rows_in_order, lists::a_request_opened_again_waits_at_the_end;
-    patterns: SearchesPatterns => lists::text_is_searched_literally;
-    folded_case: FoldsCase => lists::text_is_searched_literally;
+        lists::every_list_has_its_rows_in_order, lists::a_request_opened_again_waits_at_the_end,
+        lists::invites_are_listed_by_what_they_are_now,
+        lists::invites_to_an_address_are_of_all_hosts,
+        lists::links_and_invites_that_have_run_out_are_listed,
+        lists::organizations_are_found_while_they_can_be,
+        consumers::parked_events_are_listed_in_the_order_of_the_log;
+    patterns: SearchesPatterns =>
+        lists::text_is_searched_literally, lists::organizations_are_searched_literally;
+    folded_case: FoldsCase =>
+        lists::text_is_searched_literally, lists::organizations_are_searched_literally;
     expired_requests: ShowsExpiredRequests => lists::what_has_run_out_is_listed_as_such;
     books_read_again: IgnoresKnownBooks => loads::access_rules_are_read_when_they_have_changed;
     old_facts: LoadsOldFacts => commits::revisions_grow_by_one;
     facts_in_pieces: LoadsInPieces => races::loads_are_of_one_instant;
     receipts_of_others: FindsReceiptsAnywhere => commits::a_receipt_is_found_by_its_commit;
+    receipts_of_everything: KeepsEveryReceipt =>
+        commits::a_commit_without_receipt_is_applied_each_time,
+        commits::a_commit_without_receipt_keeps_its_checks;
+    checks_with_receipts_only: IgnoresChecksWithoutReceipt =>
+        commits::a_commit_without_receipt_keeps_its_checks,
+        counters::previews_are_counted_one_by_one;
+    unchecked_consumers: IgnoresChecksOfConsumers =>
+        consumers::an_acknowledgement_is_stored_where_it_begins,
+        consumers::parked_events_are_listed_in_the_order_of_the_log,
+        consumers::reading_and_parking_are_one_commit, races::one_of_many_acknowledges;
+    consumers_that_act: TakesAnythingOfConsumers => consumers::consumers_have_no_events;
+    forgotten_parked_events: ForgetsWhatConsumersPark =>
+        loads::what_is_beside_the_log_is_loaded, consumers::reading_and_parking_are_one_commit,
+        consumers::parked_events_are_listed_in_the_order_of_the_log;
+    mixed_generations: CountsGenerationsTogether =>
+        counters::previews_are_counted_one_by_one, races::previews_race;
+    forgotten_previews: ForgetsPreviews =>
+        loads::what_is_beside_the_log_is_loaded, counters::previews_are_counted_one_by_one,
+        commits::a_commit_without_receipt_is_applied_each_time, races::previews_race;
+    unchecked_addresses: ChecksNoAddresses =>
+        conflicts::the_second_invite_to_an_address_conflicts,
+        conflicts::a_request_conflicts_with_an_invite_sent_meanwhile;
+    unchecked_invites: ChecksNoInvites =>
+        conflicts::acceptance_and_revocation_conflict,
+        conflicts::acceptance_and_resending_conflict, conflicts::acceptance_and_refusal_conflict,
+        conflicts::the_second_acceptance_conflicts, conflicts::the_end_of_an_expiry_conflicts,
+        races::one_answer_to_an_invite_wins;
+    forgotten_addresses: ForgetsAddresses =>
+        loads::rows_of_every_kind_come_back, loads::invites_are_found_through_others,
+        values::addresses_and_messages_come_back;
+    forgotten_invite_tokens: ForgetsInviteTokens =>
+        loads::rows_of_every_kind_come_back, loads::invites_are_found_through_others,
+        races::invites_are_loaded_with_their_own_token;
+    invites_in_pieces: LoadsInvitesInPieces => races::invites_are_loaded_with_their_own_token;
+    books_left_out: ReadsNoBookOfGifts => loads::access_rules_come_with_what_gives_them;
+    events_of_all_invites: IgnoresInvitesOfEvents => events::filters_choose_events;
+    expired_invites: ShowsExpiredInvites =>
+        lists::invites_are_listed_by_what_they_are_now, lists::every_list_has_its_rows_in_order;
+    invites_of_one_host: ListsInvitesOfOneHost =>
+        lists::invites_to_an_address_are_of_all_hosts, lists::every_list_has_its_rows_in_order;
+    unwritten_expiry: ForgetsWrittenExpiry =>
+        lists::links_and_invites_that_have_run_out_are_listed,
+        conflicts::the_end_of_an_expiry_conflicts;
+    hidden_organizations: ShowsHiddenOrganizations =>
+        lists::organizations_are_found_while_they_can_be;
     forgotten_on_reopening: ForgetsOnReopening => durability::opening_again_keeps_everything;
     never_reopened: CanNotBeReopened => durability::opening_again_keeps_everything;
     shared_records: SharesRecords => durability::stores_are_apart;

@@ -98,9 +98,9 @@ impl<E> GenerateError<E> {
 
 /// The secret that a link or an e-mail invite is opened with.
 ///
-/// It is wiped from memory when dropped, and [`expose_secret`](Self::expose_secret) is the one way
-/// to read it: `Debug` shows the prefix and the selector only, and nothing else that could copy,
-/// print or compare it exists.
+/// It is wiped from memory when dropped, and [`expose_secret`](Self::expose_secret) and
+/// [`expose_code`](Self::expose_code) are the only ways to read it: `Debug` shows the prefix and the
+/// selector, and nothing else that could copy, print or compare it exists.
 ///
 /// ```
 /// # use guestlist_token::InviteToken;
@@ -275,9 +275,16 @@ impl InviteToken {
         &self.text
     }
 
+    /// The code of this token, for links that end in one: what [`parse_code`](Self::parse_code)
+    /// reads. As secret as the whole token.
+    #[must_use]
+    pub fn expose_code(&self) -> &str {
+        &self.text[PREFIX_BYTES..CHECKSUM_AT]
+    }
+
     /// Selector and verifier: what a tag is made over, besides prefix and binding.
     pub(crate) fn code(&self) -> &[u8] {
-        &self.text.as_bytes()[PREFIX_BYTES..CHECKSUM_AT]
+        self.expose_code().as_bytes()
     }
 
     /// The secret part of the code.

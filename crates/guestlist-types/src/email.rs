@@ -227,7 +227,13 @@ fn normalize_domain(text: &str) -> Result<String, EmailError> {
     if text.chars().any(is_hidden) {
         return Err(EmailError::Domain);
     }
-    let domain = to_ascii(text)?;
+    let domain = if text.is_ascii() {
+        to_ascii(text)?
+    } else {
+        // The mapping of UTS #46 takes composed letters apart otherwise than the same letters in
+        // pieces, where a iota is written below one: compose them first.
+        to_ascii(&text.nfc().collect::<String>())?
+    };
     check_domain(&domain)?;
     Ok(domain)
 }

@@ -195,6 +195,14 @@ uuid_type! {
     LinkId, ""
 }
 uuid_type! {
+    /// An e-mail invite's id. It opens nothing: the secret is the invite's token.
+    InviteId, ""
+}
+uuid_type! {
+    /// A webhook endpoint's id.
+    EndpointId, ""
+}
+uuid_type! {
     /// A group's id. Never used again, also not for a new group of the same name.
     GroupId, ""
 }

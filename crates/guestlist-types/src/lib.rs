@@ -16,6 +16,7 @@
 mod address;
 mod bucket;
 mod email;
+mod endpoint;
 mod id;
 mod key;
 mod member;
@@ -28,8 +29,13 @@ mod time;
 pub use address::{Address, AddressError};
 pub use bucket::{BUCKETS, Bucket};
 pub use email::{EmailAddress, EmailDomain, EmailError};
-pub use id::{CommitId, GrantId, GroupId, IdError, LinkId, OrgId, ProxyUserId, UserId};
+pub use endpoint::{EndpointUrl, EndpointUrlError, MAX_ENDPOINT_URL_BYTES};
+pub use id::{
+    CommitId, EndpointId, GrantId, GroupId, IdError, InviteId, LinkId, OrgId, ProxyUserId, UserId,
+};
 pub use key::{Key, KeyError, MAX_KEY_BYTES};
 pub use member::{Member, MemberKind, MembershipKey};
-pub use name::{DisplayName, GroupName, Label, NameError, OrgName, Reason, RoleName};
+pub use name::{
+    ConsumerName, DisplayName, GroupName, Label, Message, NameError, OrgName, Reason, RoleName,
+};
 pub use time::{Timestamp, TimestampError};

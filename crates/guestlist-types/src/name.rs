@@ -91,6 +91,40 @@ fn check_role_name(text: &str) -> Result<(), NameError> {
     check_handle(text, 40)
 }
 
+fn check_consumer(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > 64 {
+        return Err(NameError::TooLong { max: 64 });
+    }
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if !text
+        .bytes()
+        .all(|byte| is_word(byte) || b"-_./".contains(&byte))
+    {
+        return Err(NameError::Character);
+    }
+    Ok(())
+}
+
+fn check_message(text: &str) -> Result<(), NameError> {
+    let max = 2000;
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if text.len() > max * 4 || text.chars().count() > max {
+        return Err(NameError::TooLong { max });
+    }
+    if text
+        .chars()
+        .any(|character| is_deceptive(character) && !matches!(character, '\n' | '\t'))
+    {
+        return Err(NameError::Character);
+    }
+    Ok(())
+}
+
 fn check_short(text: &str) -> Result<(), NameError> {
     check_text(text, 120)
 }
@@ -122,6 +156,15 @@ text_type! {
 text_type! {
     /// What a link is called in lists, 1 to 120 characters.
     Label, NameError, check_short
+}
+text_type! {
+    /// The name of a consumer of the feed, 1 to 64 of `a-z`, `0-9`, `-`, `_`, `.` and `/`.
+    ConsumerName, NameError, check_consumer
+}
+text_type! {
+    /// What somebody says to the other side, 1 to 2,000 characters. It may have line breaks, and
+    /// may hold markup; escape it where it is shown.
+    Message, NameError, check_message
 }
 text_type! {
     /// Why something was done, in a person's words, 1 to 500 characters.

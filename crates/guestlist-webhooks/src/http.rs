@@ -30,7 +30,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::address::is_public_address;
 use crate::sign::SignedHeaders;
 use crate::transport::{Reply, TransportError, WebhookTransport};
-use crate::url::EndpointUrl;
+use guestlist_types::EndpointUrl;
 
 /// How long an endpoint has to reply, unless [`HttpTransport::with_timeout`] says otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);

@@ -102,9 +102,9 @@ mod retry;
 mod secret;
 mod sign;
 mod transport;
-mod url;
 
 pub use address::is_public_address;
+pub use guestlist_types::{EndpointUrl, EndpointUrlError, MAX_ENDPOINT_URL_BYTES};
 #[cfg(feature = "http")]
 pub use http::{DEFAULT_TIMEOUT, HttpTransport, MAX_REPLY_BYTES};
 pub use key::{
@@ -118,7 +118,6 @@ pub use sign::{
     TIMESTAMP_HEADER, TOLERANCE, VerifyError, sign, verify,
 };
 pub use transport::{Reply, TransportError, WebhookTransport};
-pub use url::{EndpointUrl, EndpointUrlError, MAX_ENDPOINT_URL_BYTES};
 
 #[cfg(test)]
 mod tests {

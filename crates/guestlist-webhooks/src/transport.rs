@@ -6,7 +6,7 @@ use core::time::Duration;
 use async_trait::async_trait;
 
 use crate::sign::SignedHeaders;
-use crate::url::EndpointUrl;
+use guestlist_types::EndpointUrl;
 
 /// Sends webhooks. With the feature `http` there is one that does, `HttpTransport`.
 #[async_trait]

@@ -31,8 +31,10 @@ impl<S: Store> Guestlist<S> {
             actor,
             command,
             digest,
-            tags: &[],
+            secrets: &[],
+            erasures: &[],
             presented: None,
+            operation: "create-group",
         };
         self.execute(ask, |outcome| {
             match outcome
@@ -239,8 +241,10 @@ impl<S: Store> Guestlist<S> {
             actor,
             command,
             digest,
-            tags: &[],
+            secrets: &[],
+            erasures: &[],
             presented: None,
+            operation: "grant",
         };
         self.execute(ask, |outcome| {
             match outcome

@@ -353,6 +353,10 @@ impl<S: Store> Guestlist<S> {
             (false, Some(host), Some(caller)) if host == caller => {
                 reach_own(records, host, actor, &env)
             }
+            // Where a name leads nowhere, nothing was read of the caller either.
+            (false, None, Some(_)) if records.host().is_none() => {
+                Err(Unreachable::UnknownOrganization)
+            }
             (_, host, caller) => {
                 let book = caller.and_then(|caller| loaded.books.get(caller));
                 reach_host(records, host, actor, book.map(|book| &**book), &env)

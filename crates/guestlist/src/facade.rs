@@ -4,27 +4,36 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guestlist_access::{AccessBook, RoleCatalog};
-use guestlist_membership::member::{MemberCommand, Presented};
+use guestlist_membership::link::TokenRecord;
+use guestlist_membership::member::Presented;
 use guestlist_membership::{
     Actor, Command, CommandError, Env, Fact, Home, Records, Row, RowKey, Scope, Stated,
     TokenProblem, decide, evolve,
 };
 use guestlist_store::{
     CommandDigest, Committed, Draft, KnownBook, Load, Receipt, Revision, Snapshot, Store,
+    TokenSecret, Write,
 };
+#[cfg(feature = "seal")]
+use guestlist_token::SealRing;
 use guestlist_token::{
-    Binding, GenerateError, InviteToken, JoinUrl, PepperRing, Selector, TokenKind, TokenTag,
-    UrlStyle, Verification,
+    Binding, GenerateError, InviteToken, JoinUrl, PepperRing, TokenKind, UrlStyle, Verification,
 };
 use guestlist_types::{Bucket, CommitId, OrgId, Timestamp, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
+use crate::chain::AuditKey;
 use crate::clock::{Clock, SystemClock, Ticks};
 use crate::entropy::{Entropy, EntropyError, Rng};
 use crate::error::Error;
 use crate::idempotency::{IdempotencyKey, digest};
-use crate::ports::{Directory, NoDirectory, NoObserver, Observer};
+use crate::mail::Mailer;
+use crate::ports::{CommandRecord, Directory, NoDirectory, NoObserver, Observer};
+use crate::rate::{Attempt, ClientAddress, InProcessRateLimit, Rate, RateLimit, tried};
+use crate::webhooks::Webhooks;
+use guestlist_webhooks::{RetrySchedule, WebhookKeyRing, WebhookTransport};
 
 /// How often a command starts over when what it was decided on has changed meanwhile.
 const MAX_TRIES: u32 = 64;
@@ -43,6 +52,13 @@ pub(crate) struct Config {
     pub(crate) entropy: Box<dyn Entropy>,
     pub(crate) directory: Box<dyn Directory>,
     pub(crate) observer: Box<dyn Observer>,
+    #[cfg(feature = "seal")]
+    pub(crate) seals: Option<SealRing>,
+    pub(crate) webhooks: Option<Webhooks>,
+    pub(crate) audit_key: Option<AuditKey>,
+    pub(crate) mailer: Option<Box<dyn Mailer>>,
+    pub(crate) rate_limit: Box<dyn RateLimit>,
+    pub(crate) count_previews: bool,
     pub(crate) join_url: Option<(JoinUrl, UrlStyle)>,
     ticks: Ticks,
 }
@@ -109,6 +125,7 @@ pub struct Guestlist<S> {
     pub(crate) config: Arc<Config>,
     books: Arc<Books>,
     key: Option<IdempotencyKey>,
+    address: Option<ClientAddress>,
     /// Whether the store is somebody else's open transaction, which only they can start over.
     borrowed: bool,
 }
@@ -128,6 +145,7 @@ impl<S: Clone> Clone for Guestlist<S> {
             config: Arc::clone(&self.config),
             books: Arc::clone(&self.books),
             key: self.key.clone(),
+            address: self.address,
             borrowed: self.borrowed,
         }
     }
@@ -192,7 +210,69 @@ impl<S: Store> Builder<S> {
         self
     }
 
-    /// Who is shown every decision.
+    /// Who sends the mail. Without one, e-mail invites are handed to the caller to deliver, and
+    /// nobody is notified.
+    #[must_use]
+    pub fn mailer(mut self, mailer: impl Mailer + 'static) -> Self {
+        self.config.mailer = Some(Box::new(mailer));
+        self
+    }
+
+    /// The keys that tokens of links are sealed with, so that managers can see them again. Keep
+    /// them outside of the store. Without them there is nothing to reveal.
+    #[cfg(feature = "seal")]
+    #[must_use]
+    pub fn seals(mut self, seals: SealRing) -> Self {
+        self.config.seals = Some(seals);
+        self
+    }
+
+    /// Sends webhooks: the master keys that endpoints' secrets are derived from, and what carries
+    /// the messages. Call [`Guestlist::deliver_webhooks`] again and again.
+    #[must_use]
+    pub fn webhooks(
+        mut self,
+        keys: WebhookKeyRing,
+        transport: impl WebhookTransport + 'static,
+    ) -> Self {
+        self.config.webhooks = Some(Webhooks::new(keys, transport));
+        self
+    }
+
+    /// When webhooks that did not arrive are sent again. The default is that of the Standard
+    /// Webhooks specification. Call it after [`Builder::webhooks`].
+    #[must_use]
+    pub fn webhook_schedule(mut self, schedule: RetrySchedule) -> Self {
+        if let Some(webhooks) = &mut self.config.webhooks {
+            webhooks.set_schedule(schedule);
+        }
+        self
+    }
+
+    /// The key that the hash chain over the audit trail is made with. Keep it outside of the
+    /// store: who has only one of the two can't forge the chain.
+    #[must_use]
+    pub fn audit_key(mut self, key: AuditKey) -> Self {
+        self.config.audit_key = Some(key);
+        self
+    }
+
+    /// How often somebody may try to get in. The default is [`InProcessRateLimit::default`].
+    #[must_use]
+    pub fn rate_limit(mut self, limit: impl RateLimit + 'static) -> Self {
+        self.config.rate_limit = Box::new(limit);
+        self
+    }
+
+    /// Whether previews of links are counted, for the funnel. Counting is a write for each preview,
+    /// and scanners preview, too; so it is off unless somebody wants it.
+    #[must_use]
+    pub const fn count_previews(mut self, count: bool) -> Self {
+        self.config.count_previews = count;
+        self
+    }
+
+    /// Who is shown every decision and every command.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.config.observer = Box::new(observer);
@@ -207,6 +287,7 @@ impl<S: Store> Builder<S> {
             config: Arc::new(self.config),
             books: Arc::default(),
             key: None,
+            address: None,
             borrowed: false,
         }
     }
@@ -235,6 +316,13 @@ impl<S: Store> Guestlist<S> {
                 entropy: Box::new(NoEntropy),
                 directory: Box::new(NoDirectory),
                 observer: Box::new(NoObserver),
+                #[cfg(feature = "seal")]
+                seals: None,
+                webhooks: None,
+                audit_key: None,
+                mailer: None,
+                rate_limit: Box::new(InProcessRateLimit::default()),
+                count_previews: false,
                 join_url: None,
                 ticks: Ticks::default(),
             },
@@ -252,6 +340,7 @@ impl<S: Store> Guestlist<S> {
             // What is read there may be rolled back, so nothing of it is kept.
             books: Arc::default(),
             key: self.key.clone(),
+            address: self.address,
             borrowed: true,
         }
     }
@@ -260,12 +349,74 @@ impl<S: Store> Guestlist<S> {
     #[must_use]
     pub fn with_key(&self, key: IdempotencyKey) -> Guestlist<&S> {
         Guestlist {
+            key: Some(key),
+            ..self.by_reference()
+        }
+    }
+
+    /// The same guestlist for somebody who comes from this network address, as the host application
+    /// sees it. Only the [rate limit](Builder::rate_limit) looks at it.
+    #[must_use]
+    pub fn from_address(&self, address: impl Into<ClientAddress>) -> Guestlist<&S> {
+        Guestlist {
+            address: Some(address.into()),
+            ..self.by_reference()
+        }
+    }
+
+    fn by_reference(&self) -> Guestlist<&S> {
+        Guestlist {
             store: &self.store,
             config: Arc::clone(&self.config),
             books: Arc::clone(&self.books),
-            key: Some(key),
+            key: self.key.clone(),
+            address: self.address,
             borrowed: self.borrowed,
         }
+    }
+
+    /// The same guestlist for one of several commands that its key stands for.
+    pub(crate) fn part(&self, part: u32) -> Guestlist<&S> {
+        Guestlist {
+            key: self.key.as_ref().map(|key| key.part(part)),
+            ..self.by_reference()
+        }
+    }
+
+    /// Whether the store is somebody else's open transaction.
+    pub(crate) const fn borrowed(&self) -> bool {
+        self.borrowed
+    }
+
+    /// Refuses whoever tries too often. The host application itself may.
+    pub(crate) async fn limit(
+        &self,
+        operation: &'static str,
+        attempt: Attempt,
+        actor: &Actor,
+        host: Option<&OrgId>,
+    ) -> Result<(), Error> {
+        let tried = tried(attempt, actor, self.address, host);
+        let began = self.config.clock.now();
+        let error = match self.config.rate_limit.check(&tried, self.now()).await {
+            Ok(Rate::Allowed) => return Ok(()),
+            Ok(Rate::Wait(wait)) => Error::RateLimited { wait },
+            Err(error) => Error::RateLimit(error),
+        };
+        let outcome = error.code();
+        tracing::debug!(
+            operation,
+            outcome,
+            "an attempt was refused before it was looked at"
+        );
+        self.config.observer.commanded(&CommandRecord {
+            operation,
+            host,
+            outcome,
+            tries: 0,
+            took: self.config.clock.now().since(began),
+        });
+        Err(error)
     }
 
     /// The same guestlist for what a command does besides what its key stands for.
@@ -277,6 +428,7 @@ impl<S: Store> Guestlist<S> {
             config: Arc::clone(&self.config),
             books: Arc::clone(&self.books),
             key: None,
+            address: self.address,
             borrowed: self.borrowed,
         }
     }
@@ -304,14 +456,39 @@ impl<S: Store> Guestlist<S> {
         Ok(make(self.now(), &mut Rng(&*self.config.entropy))?)
     }
 
-    /// Draws a token for a link of this host.
-    pub(crate) fn draw_token(&self, host: &OrgId) -> Result<InviteToken, Error> {
+    /// Draws a token for a link or an e-mail invite of this host.
+    pub(crate) fn draw_token(&self, kind: TokenKind, host: &OrgId) -> Result<InviteToken, Error> {
         let mut rng = Rng(&*self.config.entropy);
-        InviteToken::generate(TokenKind::Link, Bucket::of(host), &mut rng).map_err(|error| {
-            match error {
-                GenerateError::Rng(error) => Error::Entropy(error),
-                _ => Error::Entropy(EntropyError),
+        InviteToken::generate(kind, Bucket::of(host), &mut rng).map_err(|error| match error {
+            GenerateError::Rng(error) => Error::Entropy(error),
+            _ => Error::Entropy(EntropyError),
+        })
+    }
+
+    /// What is kept of a new token.
+    #[cfg_attr(
+        not(feature = "seal"),
+        expect(clippy::unnecessary_wraps, reason = "sealing draws randomness")
+    )]
+    pub(crate) fn secret_of(
+        &self,
+        token: &InviteToken,
+        binding: &Binding<'_>,
+    ) -> Result<TokenSecret, Error> {
+        #[cfg(feature = "seal")]
+        let sealed = match &self.config.seals {
+            Some(seals) => {
+                let mut rng = Rng(&*self.config.entropy);
+                Some(seals.seal(token, binding, &mut rng)?)
             }
+            None => None,
+        };
+        #[cfg(not(feature = "seal"))]
+        let sealed = None;
+        Ok(TokenSecret {
+            selector: token.selector(),
+            tag: self.config.peppers.tag(token, binding),
+            sealed,
         })
     }
 
@@ -411,11 +588,7 @@ impl<S: Store> Guestlist<S> {
         match records.token(token.selector()) {
             Some(record) => match &record.tag {
                 Some(tag) => {
-                    let subject = *record.link.as_bytes();
-                    let binding = Binding {
-                        host: &record.host,
-                        subject,
-                    };
+                    let binding = binding_of(record);
                     self.config.peppers.verify(token, &binding, tag)
                 }
                 None => self.config.peppers.verify_absent(token),
@@ -424,11 +597,51 @@ impl<S: Store> Guestlist<S> {
         }
     }
 
-    /// The one flow: load, decide, fold, commit; and on a conflict from the beginning.
+    /// The one flow, as it is traced and shown to the observer.
     pub(crate) async fn execute<R: Reply>(
         &self,
         ask: Ask<'_>,
+        reply: impl FnMut(&Outcome<'_>) -> Result<R, Error> + Send,
+    ) -> Result<R, Error> {
+        let operation = ask.operation;
+        let span = tracing::debug_span!(
+            "guestlist.command",
+            operation,
+            host = tracing::field::Empty,
+            outcome = tracing::field::Empty,
+            tries = tracing::field::Empty,
+        );
+        let mut course = Course::default();
+        let began = self.config.clock.now();
+        let result = self
+            .run(ask, reply, &mut course)
+            .instrument(span.clone())
+            .await;
+        let outcome = match &result {
+            Ok(_) => course.outcome,
+            Err(error) => error.code(),
+        };
+        if let Some(host) = &course.host {
+            span.record("host", host.as_str());
+        }
+        span.record("outcome", outcome);
+        span.record("tries", course.tries);
+        self.config.observer.commanded(&CommandRecord {
+            operation,
+            host: course.host.as_ref(),
+            outcome,
+            tries: course.tries,
+            took: self.config.clock.now().since(began),
+        });
+        result
+    }
+
+    /// The one flow: load, decide, fold, commit; and on a conflict from the beginning.
+    async fn run<R: Reply>(
+        &self,
+        ask: Ask<'_>,
         mut reply: impl FnMut(&Outcome<'_>) -> Result<R, Error> + Send,
+        course: &mut Course,
     ) -> Result<R, Error> {
         let mut swept = false;
         let id = match &self.key {
@@ -444,29 +657,27 @@ impl<S: Store> Guestlist<S> {
         for _ in 0..MAX_TRIES {
             let receipt = self.key.as_ref().map(|_| id);
             let loaded = self.load_with(&scope, receipt).await?;
+            course.tries += 1;
             if let Some(receipt) = loaded.snapshot.receipt() {
+                course.outcome = "replayed";
                 return replay(receipt, ask.digest);
             }
-            let mut tags = ask.tags.to_vec();
-            if let (
-                Some(token),
-                Command::Member(MemberCommand::Claim {
-                    token: presented, ..
-                }),
-            ) = (ask.presented, &mut command)
-            {
-                tags.extend(self.present(loaded.records(), token, presented));
+            let mut secrets = ask.secrets.to_vec();
+            if let (Some(token), Some(presented)) = (ask.presented, command.presented_mut()) {
+                secrets.extend(self.present(loaded.records(), token, presented));
             }
             let host = loaded
                 .records()
                 .host()
                 .cloned()
                 .unwrap_or_else(|| ask.host.clone());
-            let creator = creator_of(&command, loaded.records(), &host);
+            course.host = loaded.records().host().cloned();
+            let now = self.now();
+            let creator = command.creator(loaded.records(), &host, ask.actor, now);
             let stated = self
                 .stated(loaded.records(), &host, creator.as_ref())
                 .await?;
-            let env = self.env(self.now(), &stated);
+            let env = self.env(now, &stated);
             let decided = match decide(loaded.records(), &host, ask.actor, &command, &env) {
                 Ok(decided) => decided,
                 // What holds the last use or seat may have run out without anybody having
@@ -489,9 +700,11 @@ impl<S: Store> Guestlist<S> {
                 records: &after,
                 host: &host,
                 changed,
+                items: &decided.items,
             };
             let answer = reply(&outcome)?;
-            if !changed && tags.is_empty() && self.key.is_none() {
+            course.outcome = if changed { "changed" } else { "unchanged" };
+            if !changed && secrets.is_empty() && self.key.is_none() {
                 return Ok(answer);
             }
             let home = home_of(&command, &host);
@@ -506,14 +719,20 @@ impl<S: Store> Guestlist<S> {
                 after: &after,
                 stamp: decided.stamp.clone(),
                 events: decided.events,
-                tags: if changed { &tags } else { &[] },
+                secrets: if changed { &secrets } else { &[] },
                 receipt: Receipt {
                     digest: ask.digest,
                     reply: stored,
                 },
+                erasures: if changed {
+                    ask.erasures.to_vec()
+                } else {
+                    Vec::new()
+                },
             }
             .into_commit();
-            if commit.writes.is_empty() && self.key.is_none() {
+            // An event goes on record also where it leaves every row as it was.
+            if commit.writes.is_empty() && commit.events.is_empty() && self.key.is_none() {
                 return Ok(answer);
             }
             match self.send(&commit).await {
@@ -560,16 +779,17 @@ impl<S: Store> Guestlist<S> {
         records: &Records,
         token: &InviteToken,
         presented: &mut Presented,
-    ) -> Option<(Selector, TokenTag)> {
+    ) -> Option<TokenSecret> {
         let verification = self.verify(records, token);
         presented.genuine = verification.is_valid();
         let record = records.token(token.selector())?;
         (verification == Verification::ValidOlder).then(|| {
-            let binding = Binding {
-                host: &record.host,
-                subject: *record.link.as_bytes(),
-            };
-            (token.selector(), self.config.peppers.tag(token, &binding))
+            let tag = self.config.peppers.tag(token, &binding_of(record));
+            TokenSecret {
+                selector: token.selector(),
+                tag,
+                sealed: None,
+            }
         })
     }
 }
@@ -595,14 +815,34 @@ impl Loaded {
     }
 }
 
+/// How a command went.
+struct Course {
+    host: Option<OrgId>,
+    tries: u32,
+    outcome: &'static str,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Self {
+            host: None,
+            tries: 0,
+            outcome: "unchanged",
+        }
+    }
+}
+
 /// What is asked of the one flow.
 pub(crate) struct Ask<'a> {
     pub(crate) host: &'a OrgId,
     pub(crate) actor: &'a Actor,
     pub(crate) command: Command,
     pub(crate) digest: CommandDigest,
-    pub(crate) tags: &'a [(Selector, TokenTag)],
+    pub(crate) secrets: &'a [TokenSecret],
+    pub(crate) erasures: &'a [Write],
     pub(crate) presented: Option<&'a InviteToken>,
+    /// What is asked, for spans and metrics.
+    pub(crate) operation: &'static str,
 }
 
 impl<'a> Ask<'a> {
@@ -611,7 +851,7 @@ impl<'a> Ask<'a> {
         host: &'a OrgId,
         actor: &'a Actor,
         command: Command,
-        operation: &str,
+        operation: &'static str,
         arguments: &impl Serialize,
     ) -> Self {
         let digest = digest(operation, &(host, arguments));
@@ -620,8 +860,10 @@ impl<'a> Ask<'a> {
             actor,
             command,
             digest,
-            tags: &[],
+            secrets: &[],
+            erasures: &[],
             presented: None,
+            operation,
         }
     }
 }
@@ -631,6 +873,16 @@ pub(crate) struct Outcome<'a> {
     pub(crate) records: &'a Records,
     pub(crate) host: &'a OrgId,
     pub(crate) changed: bool,
+    /// What came of each item of a command about several.
+    pub(crate) items: &'a [Result<(), CommandError>],
+}
+
+/// What the digest of a stored token is bound to.
+pub(crate) const fn binding_of(record: &TokenRecord) -> Binding<'_> {
+    Binding {
+        host: &record.host,
+        subject: *record.subject.as_bytes(),
+    }
 }
 
 /// An answer that can be kept with an idempotency key. Secrets leave no trace in it.
@@ -645,6 +897,9 @@ fn encode(reply: &impl Serialize) -> Result<String, Error> {
 fn replay<R: Reply>(receipt: &Receipt, digest: CommandDigest) -> Result<R, Error> {
     if receipt.digest != digest {
         return Err(Error::KeyReused);
+    }
+    if receipt.reply.is_empty() {
+        return Err(Error::OutcomeErased);
     }
     serde_json::from_str(&receipt.reply).map_err(|_| {
         Error::Store(guestlist_store::StoreError::corrupt(
@@ -667,7 +922,11 @@ fn needs_books(scope: &Scope) -> bool {
     scope.facts.iter().any(|fact| {
         matches!(
             fact,
-            Fact::Book | Fact::BookForActing(_) | Fact::BookForLink(_)
+            Fact::Book
+                | Fact::BookForActing(_)
+                | Fact::BookForLink(_)
+                | Fact::BookForInvite(_)
+                | Fact::BookForRequests
         )
     })
 }
@@ -681,19 +940,6 @@ fn home_of(command: &Command, host: &OrgId) -> Home {
         }
         _ => Home::Organization(host.clone()),
     }
-}
-
-/// The creator of the link that a command is about.
-fn creator_of(command: &Command, records: &Records, host: &OrgId) -> Option<UserId> {
-    let link = match command {
-        Command::Link(command) => command.link(),
-        Command::Member(MemberCommand::Claim { token, .. }) => records.token(token.selector)?.link,
-        Command::Member(MemberCommand::Approve { member, .. }) => {
-            records.membership(host, member)?.door.link()?
-        }
-        _ => return None,
-    };
-    records.link(host, link)?.creator.clone()
 }
 
 /// Rows of one kind, from a list.

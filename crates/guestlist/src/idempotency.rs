@@ -14,7 +14,11 @@ use sha2::{Digest, Sha256};
 ///
 /// A command that was refused is not remembered: it changed nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IdempotencyKey(Box<str>);
+pub struct IdempotencyKey {
+    text: Box<str>,
+    /// Which commit of a call that makes several.
+    part: u32,
+}
 
 /// A key is 1 to 255 printable ASCII characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +42,20 @@ impl IdempotencyKey {
     pub fn parse(text: &str) -> Result<Self, IdempotencyKeyError> {
         let printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
         if (1..=255).contains(&text.len()) && text.bytes().all(printable) {
-            Ok(Self(text.into()))
+            Ok(Self {
+                text: text.into(),
+                part: 0,
+            })
         } else {
             Err(IdempotencyKeyError)
+        }
+    }
+
+    /// The key of one of the commits that a call with this key makes.
+    pub(crate) fn part(&self, part: u32) -> Self {
+        Self {
+            text: self.text.clone(),
+            part,
         }
     }
 
@@ -51,7 +66,12 @@ impl IdempotencyKey {
         hash.update(b"guestlist/idempotency/v1\0");
         hash.update((author.len() as u64).to_be_bytes());
         hash.update(author.as_bytes());
-        hash.update(self.0.as_bytes());
+        hash.update(self.text.as_bytes());
+        if self.part > 0 {
+            // No text has a zero byte.
+            hash.update([0]);
+            hash.update(self.part.to_be_bytes());
+        }
         let digest: [u8; 32] = hash.finalize().into();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
@@ -61,7 +81,7 @@ impl IdempotencyKey {
 
 impl fmt::Debug for IdempotencyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IdempotencyKey({:?})", &*self.0)
+        write!(f, "IdempotencyKey({:?})", &*self.text)
     }
 }
 

@@ -3,15 +3,19 @@
 use core::time::Duration;
 
 use guestlist_membership::link::{
-    Link, LinkCommand, LinkCondition, LinkDraft, LinkPreview, LinkStatus, NewToken, preview,
+    Link, LinkCommand, LinkCondition, LinkDraft, LinkPreview, LinkStatus, NewToken, TokenRecord,
+    preview,
 };
 use guestlist_membership::member::Presented;
 use guestlist_membership::{
-    Actor, Command, Fact, LinkRef, Reading, Root, Scope, Stated, TokenProblem,
+    Actor, By, Command, Fact, Home, LinkRef, Reading, Root, RowKey, Scope, Stamp, Stated,
+    TokenProblem,
 };
-use guestlist_store::{Listed, Page, Query, Store};
+use guestlist_store::{Commit, Listed, Page, Query, Store, Write};
 use guestlist_token::{Binding, InviteToken, PepperId, SecretUrl, TokenKind};
-use guestlist_types::{LinkId, OrgId, UserId};
+#[cfg(feature = "seal")]
+use guestlist_token::{SealedToken, Selector};
+use guestlist_types::{CommitId, LinkId, OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -228,7 +232,7 @@ impl<S: Store> Guestlist<S> {
         actor: &Actor,
         host: &OrgId,
         command: LinkCommand,
-        operation: &str,
+        operation: &'static str,
     ) -> Result<Link, Error> {
         let link = command.link();
         let command = Command::Link(command);
@@ -243,28 +247,32 @@ impl<S: Store> Guestlist<S> {
         actor: &Actor,
         host: &OrgId,
         link: LinkId,
-        (operation, arguments): (&str, &(impl Serialize + Sync)),
+        (operation, arguments): (&'static str, &(impl Serialize + Sync)),
         command: impl FnOnce(NewToken) -> LinkCommand,
     ) -> Result<Issued, Error> {
-        let token = self.draw_token(host)?;
+        let token = self.draw_token(TokenKind::Link, host)?;
         let binding = Binding {
             host,
             subject: *link.as_bytes(),
         };
-        let tag = self.config.peppers.tag(&token, &binding);
-        let selector = token.selector();
-        let tags = [(selector, tag)];
+        let secrets = [self.secret_of(&token, &binding)?];
+        let (selector, tag) = (secrets[0].selector, secrets[0].tag);
         let ask = Ask {
             host,
             actor,
             command: Command::Link(command(NewToken { selector, tag })),
             digest: digest(operation, &(host, arguments)),
-            tags: &tags,
+            secrets: &secrets,
+            erasures: &[],
             presented: None,
+            operation,
         };
         let reply: IssuedReply = self
             .execute(ask, |outcome| {
-                let made = outcome.records.token(selector).map(|record| record.link);
+                let made = outcome
+                    .records
+                    .token(selector)
+                    .and_then(|record| record.subject.link());
                 let default = outcome
                     .records
                     .organization(outcome.host)
@@ -306,7 +314,7 @@ impl<S: Store> Guestlist<S> {
         let genuine = self.verify(records, token).is_valid() && token.kind() == TokenKind::Link;
         let creator = records
             .token(token.selector())
-            .and_then(|record| records.link(&record.host, record.link))
+            .and_then(|record| records.link(&record.host, record.subject.link()?))
             .and_then(|link| Some((link.host.clone(), link.creator.clone()?)));
         let stated = match &creator {
             Some((host, user)) => self.stated(records, host, Some(user)).await?,
@@ -316,11 +324,101 @@ impl<S: Store> Guestlist<S> {
             selector: token.selector(),
             genuine,
         };
-        Ok(preview(
-            records,
-            &presented,
-            &self.env(self.now(), &stated),
-        )?)
+        let shown = preview(records, &presented, &self.env(self.now(), &stated))?;
+        if self.config.count_previews
+            && let Some(record) = records.token(token.selector())
+        {
+            self.count_preview(record).await;
+        }
+        Ok(shown)
+    }
+
+    /// Counts a preview, which is shown whether that works or not. It is no event and changes
+    /// nothing that anybody decides on.
+    async fn count_preview(&self, token: &TokenRecord) {
+        let Some(link) = token.subject.link() else {
+            return;
+        };
+        let Ok(id) = self.draw(CommitId::generate) else {
+            return;
+        };
+        let commit = Commit {
+            id,
+            home: Home::Organization(token.host.clone()),
+            checks: Vec::new(),
+            writes: vec![Write::Take {
+                key: RowKey::PreviewTally(token.host.clone(), link, token.generation),
+                below: u64::MAX,
+            }],
+            stamp: Stamp {
+                at: self.now(),
+                by: By::System,
+            },
+            events: Vec::new(),
+            receipt: None,
+        };
+        if let Err(error) = self.store.commit(core::slice::from_ref(&commit)).await {
+            tracing::warn!(code = error.code(), "a preview was not counted");
+        }
+    }
+
+    /// Shows the current token of an active link again. Needs the right to manage it, and that
+    /// it was sealed; who looked and when is on record.
+    ///
+    /// # Errors
+    ///
+    /// `not-allowed`, `not-found`, `wrong-link-state` (it is disabled), `token-not-sealed`.
+    #[cfg(feature = "seal")]
+    pub async fn reveal_link(
+        &self,
+        actor: &Actor,
+        host: &OrgId,
+        link: LinkId,
+    ) -> Result<Issued, Error> {
+        let seals = self.config.seals.as_ref().ok_or(Error::NotSealed)?;
+        let facts = vec![
+            Fact::Link(LinkRef::Id(link)),
+            Fact::Tokens(LinkRef::Id(link)),
+        ];
+        // Nothing is put on record that then can't be shown. Who may is decided by the command.
+        let records = self.records(&Scope::of(host.clone(), facts)).await?;
+        let seal_of = |records: &guestlist_membership::Records| {
+            let selector = records.link(host, link)?.token?;
+            Some((selector, records.token(selector)?.sealed))
+        };
+        let open = |(selector, sealed): (Selector, Option<SealedToken>)| {
+            let binding = Binding {
+                host,
+                subject: *link.as_bytes(),
+            };
+            let sealed = sealed.ok_or(Error::NotSealed)?;
+            seals
+                .open(&sealed, TokenKind::Link, selector, &binding)
+                .map_err(|error| {
+                    tracing::warn!(%link, code = error.code(), "a token could not be opened");
+                    Error::NotSealed
+                })
+        };
+        if let Some(held) = seal_of(&records) {
+            self.check_read(actor, host, &Reading::Links).await?;
+            open(held)?;
+        }
+        let command = Command::Link(LinkCommand::Reveal { link });
+        let ask = Ask::new(host, actor, command, "reveal-link", &link);
+        let (shown, held) = self
+            .without_key()
+            .execute(ask, |outcome| {
+                Ok((link_in(outcome, link)?, seal_of(outcome.records)))
+            })
+            .await?;
+        let token = open(held.ok_or(Error::NotSealed)?)?;
+        let url = self.config.join_url.as_ref();
+        let url = url.map(|(base, style)| base.with_token(&token, *style));
+        Ok(Issued {
+            link: shown,
+            token: Some(token),
+            url,
+        })
     }
 
     /// Tells a manager of the host precisely what is the matter with a token.
@@ -341,7 +439,7 @@ impl<S: Store> Guestlist<S> {
         let link = records
             .token(token.selector())
             .filter(|record| genuine && record.host == *host)
-            .and_then(|record| records.link(host, record.link))
+            .and_then(|record| records.link(host, record.subject.link()?))
             .ok_or_else(|| not_found("token"))?;
         let stated = self.stated(records, host, link.creator.as_ref()).await?;
         let presented = Presented {
@@ -353,6 +451,25 @@ impl<S: Store> Guestlist<S> {
             link: link.clone(),
             problem: guestlist_membership::link::problem(records, &presented, &env),
         })
+    }
+
+    /// One link, with its uses. Needs `links.manage` or `links.create`.
+    ///
+    /// # Errors
+    ///
+    /// `not-allowed`; `not-found`, also for a deleted one.
+    pub async fn link(
+        &self,
+        actor: &Actor,
+        host: &OrgId,
+        link: LinkId,
+    ) -> Result<LinkListing, Error> {
+        self.check_read(actor, host, &Reading::Links).await?;
+        let mut listings = self.listings(host, [link]).await?;
+        listings
+            .pop()
+            .filter(|listing| listing.link.deleted_at.is_none())
+            .ok_or_else(|| not_found("link"))
     }
 
     /// Links of an organization, oldest first, without deleted ones. Needs `links.manage` or
@@ -376,14 +493,21 @@ impl<S: Store> Guestlist<S> {
             creator,
         };
         let Listed { rows, next } = self.list(&query, page).await?;
-        let ids: Vec<LinkId> = rows
-            .iter()
-            .filter_map(|(key, _)| match key {
-                guestlist_membership::RowKey::Link(_, link) => Some(*link),
-                _ => None,
-            })
-            .collect();
-        // Links and counts of one instant.
+        let ids = rows.iter().filter_map(|(key, _)| match key {
+            RowKey::Link(_, link) => Some(*link),
+            _ => None,
+        });
+        let links = self.listings(host, ids).await?;
+        Ok(LinkPage { links, next })
+    }
+
+    /// These links and their counts, of one instant.
+    async fn listings(
+        &self,
+        host: &OrgId,
+        links: impl IntoIterator<Item = LinkId>,
+    ) -> Result<Vec<LinkListing>, Error> {
+        let ids: Vec<LinkId> = links.into_iter().collect();
         let mut facts = vec![Fact::Organization];
         for id in &ids {
             facts.extend([Fact::Link(LinkRef::Id(*id)), Fact::Tally(LinkRef::Id(*id))]);
@@ -393,19 +517,16 @@ impl<S: Store> Guestlist<S> {
         let organization = records
             .organization(host)
             .ok_or_else(|| not_found("organization"))?;
-        let links = ids
-            .into_iter()
-            .filter_map(|id| records.link(host, id))
-            .map(|link| {
-                let uses = records.link_tally(host, link.id);
-                LinkListing {
-                    condition: link.condition(uses, organization, now),
-                    uses,
-                    link: link.clone(),
-                }
-            })
-            .collect();
-        Ok(LinkPage { links, next })
+        let listing = |link: &Link| {
+            let uses = records.link_tally(host, link.id);
+            LinkListing {
+                condition: link.condition(uses, organization, now),
+                uses,
+                link: link.clone(),
+            }
+        };
+        let found = ids.into_iter().filter_map(|id| records.link(host, id));
+        Ok(found.map(listing).collect())
     }
 
     /// How many tokens are digested with each pepper: one that is used no more can be dropped from

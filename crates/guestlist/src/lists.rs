@@ -40,9 +40,9 @@ impl<S: Store> Guestlist<S> {
         Ok((groups, next))
     }
 
-    /// Who and what is in a group by the access rules. Those whose membership carries the group
-    /// are found by [`Guestlist::members`] with a group filter. Needs `groups.manage` or
-    /// `grants.manage`.
+    /// Who and what is in a group by the access rules. Those whose membership carries the group, and
+    /// proxy users in the external group, are found by [`Guestlist::members`] with a group filter.
+    /// Needs `groups.manage` or `grants.manage`.
     ///
     /// # Errors
     ///

@@ -4,7 +4,9 @@ use core::error::Error;
 
 use async_trait::async_trait;
 use guestlist_token::{InviteToken, SecretUrl};
-use guestlist_types::{DisplayName, EmailAddress, Member, OrgName, Reason, RoleName, Timestamp};
+use guestlist_types::{
+    DisplayName, EmailAddress, Member, Message, OrgName, Reason, RoleName, Timestamp,
+};
 
 /// Writes to people. guestlist says what; how it looks is the mailer's.
 ///
@@ -19,7 +21,7 @@ pub trait Mailer: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`MailError`] if nobody will get this mail.
+    /// [`MailError`] if it is not known to be sent.
     async fn invite(&self, mail: &InviteMail<'_>) -> Result<(), MailError>;
 
     /// Tells somebody what became of a request or a membership. May be called again for the same
@@ -27,7 +29,7 @@ pub trait Mailer: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`MailError`] if nobody will get this mail.
+    /// [`MailError`] if it is not known to be sent.
     async fn notify(&self, notice: &Notice) -> Result<(), MailError>;
 }
 
@@ -75,7 +77,7 @@ pub struct InviteMail<'a> {
     /// The role that is offered to a joining user; `None`: the lowest.
     pub role: Option<&'a RoleName>,
     /// What the inviter says.
-    pub message: Option<&'a Reason>,
+    pub message: Option<&'a Message>,
     /// The token.
     pub token: &'a InviteToken,
     /// The token as a link, if [`Builder::join_url`](crate::Builder::join_url) was set.
@@ -149,7 +151,7 @@ pub struct Notice {
     /// Whose request or membership it is.
     pub member: Member,
     /// What people are shown for the member.
-    pub member_name: Option<String>,
+    pub member_name: Option<DisplayName>,
     /// What was said about it.
     pub reason: Option<Reason>,
     /// When it happened.

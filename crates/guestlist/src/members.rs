@@ -4,11 +4,12 @@ use core::future::Future;
 use core::pin::Pin;
 
 use guestlist_access::{Episode, GroupMember};
-use guestlist_membership::link::{Generation, Preset, UseState};
+use guestlist_membership::invite::InviteCommand;
+use guestlist_membership::link::{Generation, LinkCommand, Preset, UseState};
 use guestlist_membership::member::{
     ActingRule, Cause, Changes, MemberCommand, Membership, Presented, Profile, Status,
 };
-use guestlist_membership::{Actor, By, Command, Fact, Reading, Row, RowKey, Scope};
+use guestlist_membership::{Actor, By, Command, Fact, LinkRef, Reading, Row, RowKey, Scope};
 use guestlist_store::{Cursor, Listed, MemberFilter, Page, Query, Store};
 use guestlist_token::{InviteToken, TokenError, TokenKind};
 use guestlist_types::{GroupId, LinkId, Member, OrgId, ProxyUserId, Reason, RoleName, Timestamp};
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::facade::{Ask, Guestlist, Outcome, rows_of};
 use crate::idempotency::digest;
 use crate::organizations::not_found;
+use crate::rate::Attempt;
 
 /// A claim: who joins, and their answers to the link's questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +47,37 @@ impl Claim {
         }
     }
 
-    /// Answers the next question of the link.
+    /// Answers the next question of the link or the host.
     #[must_use]
     pub fn answer(mut self, answer: impl Into<String>) -> Self {
         self.answers.push(answer.into());
         self
+    }
+
+    pub(crate) fn answers(&self) -> &[String] {
+        &self.answers
+    }
+
+    pub(crate) fn into_answers(self) -> Vec<String> {
+        self.answers
+    }
+}
+
+/// Who joins by a claim.
+pub(crate) fn member_of(actor: &Actor, claim: &Claim) -> Result<Member, Error> {
+    let member = if claim.for_organization {
+        actor.as_member_organization()
+    } else {
+        actor.as_member()
+    };
+    Ok(member.ok_or(guestlist_membership::CommandError::NotTheMember)?)
+}
+
+/// Stands in for the host of a token, which is found by the token itself.
+pub(crate) fn nowhere(member: &Member) -> OrgId {
+    match member {
+        Member::Org(org) => org.clone(),
+        Member::User(_) => unknown_host(),
     }
 }
 
@@ -117,6 +145,9 @@ pub struct LinkUser {
 pub struct Funnel {
     /// Which token.
     pub generation: Generation,
+    /// How often it was previewed, if that is [counted](crate::Builder::count_previews). Not in
+    /// members: whoever looks, scanners too.
+    pub previews: u64,
     /// Who presented it and got past the gate.
     pub claims: u64,
     /// Who was approved, by a person or by itself.
@@ -131,6 +162,7 @@ impl Funnel {
     const fn of(generation: Generation) -> Self {
         Self {
             generation,
+            previews: 0,
             claims: 0,
             approvals: 0,
             rejections: 0,
@@ -162,12 +194,8 @@ impl<S: Store> Guestlist<S> {
         if token.kind() != TokenKind::Link {
             return Err(TokenError::Kind.into());
         }
-        let member = if claim.for_organization {
-            actor.as_member_organization()
-        } else {
-            actor.as_member()
-        }
-        .ok_or(guestlist_membership::CommandError::NotTheMember)?;
+        self.limit("claim", Attempt::Claim, actor, None).await?;
+        let member = member_of(actor, &claim)?;
         let arguments = (token.selector(), &member, &claim.answers);
         let digest = digest("claim", &arguments);
         let command = MemberCommand::Claim {
@@ -180,18 +208,15 @@ impl<S: Store> Guestlist<S> {
             answers: claim.answers,
             proxy: self.draw(ProxyUserId::generate)?,
         };
-        // Whatever organization is named here: a claim's host is that of its token.
-        let nowhere = match &member {
-            Member::Org(org) => org.clone(),
-            Member::User(_) => unknown_host(),
-        };
         let ask = Ask {
-            host: &nowhere,
+            host: &nowhere(&member),
             actor,
             command: Command::Member(command),
             digest,
-            tags: &[],
+            secrets: &[],
+            erasures: &[],
             presented: Some(token),
+            operation: "claim",
         };
         self.execute(ask, |outcome| membership_in(outcome, &member))
             .await
@@ -221,7 +246,7 @@ impl<S: Store> Guestlist<S> {
             expires_at,
             proxy: self.draw(ProxyUserId::generate)?,
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("add-member", digest))
             .await
     }
 
@@ -229,8 +254,8 @@ impl<S: Store> Guestlist<S> {
     ///
     /// # Errors
     ///
-    /// `wrong-state` naming the state found, `creator-not-standing`, `seats-full`, `blocked`, and
-    /// whatever of the gift the actor may not give.
+    /// `wrong-state` naming the state found, `creator-not-standing`, `inviter-not-standing`,
+    /// `seats-full`, `blocked`, and whatever of the gift the actor may not give.
     pub async fn approve(
         &self,
         actor: &Actor,
@@ -259,7 +284,7 @@ impl<S: Store> Guestlist<S> {
             changes: Box::new(changes),
             proxy: self.draw(ProxyUserId::generate)?,
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("approve", digest))
             .await
     }
 
@@ -280,7 +305,7 @@ impl<S: Store> Guestlist<S> {
             member: member.clone(),
             reason,
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("reject", digest))
             .await
     }
 
@@ -302,7 +327,7 @@ impl<S: Store> Guestlist<S> {
             member: member.clone(),
             reason,
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("remove", digest))
             .await
     }
 
@@ -321,7 +346,7 @@ impl<S: Store> Guestlist<S> {
         let command = MemberCommand::Cancel {
             member: member.clone(),
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("cancel", digest))
             .await
     }
 
@@ -340,7 +365,7 @@ impl<S: Store> Guestlist<S> {
         let command = MemberCommand::Leave {
             member: member.clone(),
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("leave", digest))
             .await
     }
 
@@ -362,7 +387,7 @@ impl<S: Store> Guestlist<S> {
             member: member.clone(),
             role,
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("change-role", digest))
             .await
     }
 
@@ -383,7 +408,7 @@ impl<S: Store> Guestlist<S> {
             member: member.clone(),
             reason,
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("block", digest))
             .await
     }
 
@@ -402,7 +427,7 @@ impl<S: Store> Guestlist<S> {
         let command = MemberCommand::Unblock {
             member: member.clone(),
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("unblock", digest))
             .await
     }
 
@@ -422,7 +447,7 @@ impl<S: Store> Guestlist<S> {
         let command = MemberCommand::LiftRemoval {
             member: member.clone(),
         };
-        self.member_command(actor, host, member, command, digest)
+        self.member_command(actor, host, member, command, ("lift-removal", digest))
             .await
     }
 
@@ -454,14 +479,16 @@ impl<S: Store> Guestlist<S> {
         host: &OrgId,
         member: &Member,
         command: MemberCommand,
-        digest: guestlist_store::CommandDigest,
+        (operation, digest): (&'static str, guestlist_store::CommandDigest),
     ) -> Result<Changed, Error> {
         let ask = Ask {
             host,
             actor,
+            operation,
             command: Command::Member(command),
             digest,
-            tags: &[],
+            secrets: &[],
+            erasures: &[],
             presented: None,
         };
         self.execute(ask, |outcome| membership_in(outcome, member))
@@ -476,7 +503,11 @@ impl<S: Store> Guestlist<S> {
         host: &OrgId,
         members: &[Member],
     ) -> Vec<Result<Changed, Error>> {
-        each(members, |member| self.approve(actor, host, member)).await
+        let mut outcomes = Vec::with_capacity(members.len());
+        for (part, member) in (0_u32..).zip(members) {
+            outcomes.push(self.part(part).approve(actor, host, member).await);
+        }
+        outcomes
     }
 
     /// Rejects several requests, each on its own: one outcome per member, in order.
@@ -487,10 +518,12 @@ impl<S: Store> Guestlist<S> {
         members: &[Member],
         reason: Option<&Reason>,
     ) -> Vec<Result<Changed, Error>> {
-        each(members, |member| {
-            self.reject(actor, host, member, reason.cloned())
-        })
-        .await
+        let mut outcomes = Vec::with_capacity(members.len());
+        for (part, member) in (0_u32..).zip(members) {
+            let one = self.part(part);
+            outcomes.push(one.reject(actor, host, member, reason.cloned()).await);
+        }
+        outcomes
     }
 
     /// Removes several members, each on its own: one outcome per member, in order.
@@ -501,20 +534,52 @@ impl<S: Store> Guestlist<S> {
         members: &[Member],
         reason: Option<&Reason>,
     ) -> Vec<Result<Changed, Error>> {
-        each(members, |member| {
-            self.remove(actor, host, member, reason.cloned())
-        })
-        .await
+        let mut outcomes = Vec::with_capacity(members.len());
+        for (part, member) in (0_u32..).zip(members) {
+            let one = self.part(part);
+            outcomes.push(one.remove(actor, host, member, reason.cloned()).await);
+        }
+        outcomes
     }
 
-    /// Writes the endings of episodes that have run out, at most `limit`, and tells how many it
-    /// wrote. Access ends without it; it is for the log, and gives uses and seats back early.
+    /// Writes down what has run out: requests, memberships, links and e-mail invites, at most
+    /// `limit` of each, and tells how many it wrote. Everything ends without it; it is for the log,
+    /// and gives uses and seats back early.
     ///
     /// # Errors
     ///
     /// Those of the store.
     pub async fn sweep(&self, limit: u32) -> Result<usize, Error> {
-        self.sweep_in(None, limit).await
+        let page = Page::first(limit.clamp(1, 1000))?;
+        let mut written = self.sweep_in(None, limit).await?;
+        let listed = self.list(&Query::RunOutLinks { host: None }, &page).await?;
+        for (key, _) in listed.rows {
+            if let RowKey::Link(host, link) = key {
+                let command = Command::Link(LinkCommand::Expire { link });
+                written += usize::from(self.write_expiry(&host, command, &link).await?);
+            }
+        }
+        let invites = Query::RunOutInvites { host: None };
+        for (key, _) in self.list(&invites, &page).await?.rows {
+            if let RowKey::Invite(host, invite) = key {
+                let command = Command::Invite(InviteCommand::Expire { invite });
+                written += usize::from(self.write_expiry(&host, command, &invite).await?);
+            }
+        }
+        Ok(written)
+    }
+
+    async fn write_expiry(
+        &self,
+        host: &OrgId,
+        command: Command,
+        what: &(impl Serialize + Sync),
+    ) -> Result<bool, Error> {
+        let actor = Actor::system();
+        let ask = Ask::new(host, &actor, command, "expire", what);
+        self.without_key()
+            .execute(ask, |outcome| Ok(outcome.changed))
+            .await
     }
 
     /// The same for one organization, on behalf of a command that found no use or seat left.
@@ -541,7 +606,13 @@ impl<S: Store> Guestlist<S> {
             };
             let digest = digest("expire", &(&host, &member));
             let changed = self
-                .member_command(&Actor::system(), &host, &member, command, digest)
+                .member_command(
+                    &Actor::system(),
+                    &host,
+                    &member,
+                    command,
+                    ("expire", digest),
+                )
                 .await?
                 .changed;
             written += usize::from(changed);
@@ -619,7 +690,7 @@ impl<S: Store> Guestlist<S> {
         };
         self.check_read(actor, host, &reading).await?;
         if let Some(group) = filter.group {
-            filter.in_group = self.listed_in(host, group).await?;
+            (filter.in_group, filter.proxies_in_group) = self.listed_in(host, group).await?;
         }
         let query = Query::Members {
             host: host.clone(),
@@ -628,16 +699,19 @@ impl<S: Store> Guestlist<S> {
         self.member_page(&query, page).await
     }
 
-    /// The members that the access rules have directly in a group, with an episode that lives.
+    /// The members that the access rules have directly in a group, with an episode that lives, and
+    /// whether all proxy users are in it besides.
     async fn listed_in(
         &self,
         host: &OrgId,
         group: GroupId,
-    ) -> Result<std::collections::BTreeSet<Member>, Error> {
+    ) -> Result<(std::collections::BTreeSet<Member>, bool), Error> {
         let book = Scope::of(host.clone(), vec![Fact::Book]);
-        let listed: Vec<(Member, Episode)> = self
-            .records(&book)
-            .await?
+        let records = self.records(&book).await?;
+        let is_external = records
+            .book()
+            .is_some_and(|book| book.head().external_group == Some(group));
+        let listed: Vec<(Member, Episode)> = records
             .book()
             .into_iter()
             .flat_map(|book| book.members_of(group))
@@ -651,7 +725,7 @@ impl<S: Store> Guestlist<S> {
             .map(|(member, _)| Fact::Membership(member.clone()))
             .collect();
         let records = self.records(&Scope::of(host.clone(), facts)).await?;
-        Ok(listed
+        let members = listed
             .into_iter()
             .filter(|(member, episode)| {
                 records
@@ -659,7 +733,8 @@ impl<S: Store> Guestlist<S> {
                     .is_some_and(|row| (row.access_since..=row.episode).contains(episode))
             })
             .map(|(member, _)| member)
-            .collect())
+            .collect();
+        Ok((members, is_external))
     }
 
     /// Organizations that a member has joined or asked to join, by host. For the member itself.
@@ -733,7 +808,7 @@ impl<S: Store> Guestlist<S> {
         link: LinkId,
     ) -> Result<Vec<Funnel>, Error> {
         self.check_read(actor, host, &Reading::Links).await?;
-        let mut funnels = std::collections::BTreeMap::new();
+        let mut funnels = self.previews(host, link).await?;
         let mut page = Page::first(1000)?;
         loop {
             let (users, next) = self.uses(host, link, &page).await?;
@@ -751,6 +826,39 @@ impl<S: Store> Guestlist<S> {
                 None => return Ok(funnels.into_values().collect()),
             }
         }
+    }
+
+    /// The generations of a link, with their previews.
+    async fn previews(
+        &self,
+        host: &OrgId,
+        link: LinkId,
+    ) -> Result<std::collections::BTreeMap<Generation, Funnel>, Error> {
+        let of_link = Fact::Link(LinkRef::Id(link));
+        let records = self
+            .records(&Scope::of(host.clone(), vec![of_link]))
+            .await?;
+        let newest = records
+            .link(host, link)
+            .map(|link| link.generation.get())
+            .ok_or_else(|| not_found("link"))?;
+        let generations: Vec<Generation> = (1..=newest)
+            .rev()
+            .take(MAX_GENERATIONS)
+            .map(Generation::new)
+            .collect();
+        let facts = generations
+            .iter()
+            .map(|generation| Fact::PreviewTally(link, *generation))
+            .collect();
+        let records = self.records(&Scope::of(host.clone(), facts)).await?;
+        let funnel = |generation| {
+            let previews = records.preview_tally(host, link, generation).unwrap_or(0);
+            let mut funnel = Funnel::of(generation);
+            funnel.previews = previews;
+            (generation, funnel)
+        };
+        Ok(generations.into_iter().map(funnel).collect())
     }
 
     async fn uses(
@@ -795,20 +903,11 @@ impl<S: Store> Guestlist<S> {
     }
 }
 
-/// One outcome per item, in order.
-async fn each<'a, F: Future>(
-    members: &'a [Member],
-    mut run: impl FnMut(&'a Member) -> F,
-) -> Vec<F::Output> {
-    let mut outcomes = Vec::with_capacity(members.len());
-    for member in members {
-        outcomes.push(run(member).await);
-    }
-    outcomes
-}
+/// Of how many generations of a link previews are told, the newest ones.
+const MAX_GENERATIONS: usize = 1000;
 
 /// What a host is shown of a joining user.
-fn profile_of(actor: &Actor) -> Profile {
+pub(crate) fn profile_of(actor: &Actor) -> Profile {
     Profile {
         name: None,
         display_name: actor.display_name().cloned(),
@@ -817,11 +916,11 @@ fn profile_of(actor: &Actor) -> Profile {
 }
 
 /// Stands where an organization has to be named and none is known yet.
-fn unknown_host() -> OrgId {
+pub(crate) fn unknown_host() -> OrgId {
     OrgId::parse("?").expect("a question mark is printable")
 }
 
-fn membership_in(outcome: &Outcome<'_>, member: &Member) -> Result<Changed, Error> {
+pub(crate) fn membership_in(outcome: &Outcome<'_>, member: &Member) -> Result<Changed, Error> {
     let membership = outcome
         .records
         .membership(outcome.host, member)

@@ -2,7 +2,9 @@
 
 use guestlist_access::{ActionSet, Giver, Grant, Pattern, Subject};
 use guestlist_membership::organization::{Organization, OrganizationCommand, Pause, Settings};
-use guestlist_membership::{Actor, Command, CommandError, Fact, Reading, Scope, Stated, may_read};
+use guestlist_membership::{
+    Actor, Command, CommandError, Fact, Reading, Root, Scope, Stated, may_read,
+};
 use guestlist_store::Store;
 use guestlist_types::{DisplayName, GrantId, Member, OrgId, OrgName, UserId};
 use serde::{Deserialize, Serialize};
@@ -245,7 +247,7 @@ impl<S: Store> Guestlist<S> {
         actor: &Actor,
         organization: &OrgId,
         command: OrganizationCommand,
-        operation: &str,
+        operation: &'static str,
     ) -> Result<Organization, Error> {
         let command = Command::Organization(command);
         let arguments = command.clone();
@@ -270,6 +272,33 @@ impl<S: Store> Guestlist<S> {
             .organization(organization)
             .cloned()
             .ok_or_else(|| not_found("organization"))
+    }
+
+    /// The organization that has this name now, for those who may read its settings. The host
+    /// application itself ([`Actor::system`]) finds out here whom a command means that names an
+    /// organization by its handle.
+    ///
+    /// # Errors
+    ///
+    /// `not-allowed`; `not-found`, also for a name that its organization has given up.
+    pub async fn organization_named(
+        &self,
+        actor: &Actor,
+        name: &OrgName,
+    ) -> Result<Organization, Error> {
+        let mut facts = vec![Fact::Organization];
+        facts.extend(actor.as_member().map(Fact::Membership));
+        let root = Root::Name(name.clone());
+        let loaded = self.load(&Scope { root, facts }).await?;
+        let records = loaded.records();
+        let found = records
+            .host()
+            .and_then(|host| records.organization(host))
+            .filter(|found| found.name == *name)
+            .ok_or_else(|| not_found("organization"))?;
+        let env = self.env(self.now(), &Stated::NOBODY);
+        may_read(records, &found.id, actor, &Reading::Settings, &env)?;
+        Ok(found.clone())
     }
 
     /// Refuses unless the actor may read this of the organization.

@@ -1,4 +1,5 @@
-//! `kill -9` in the middle of work: what was acknowledged is there, and nothing is half there.
+//! `kill -9` in the middle of work: what was acknowledged is there, nothing is half there, and a
+//! consumer of the feed has seen everything up to where it acknowledged.
 //!
 //! Runs itself as the child that is killed, so it has its own `main`.
 
@@ -18,8 +19,8 @@ use guestlist::membership::link::UseState;
 use guestlist::membership::{Records, Row, RowKey, evolve};
 use guestlist::store::Query;
 use guestlist::{
-    Actor, Claim, Guestlist, LinkDraft, LinkFilter, Member, MemberFilter, NewOrganization, OrgId,
-    Page, Pepper, PepperId, PepperRing, Store, Timestamp, Uses,
+    Actor, Claim, Consumer, EventFilter, Guestlist, LinkDraft, LinkFilter, Member, MemberFilter,
+    NewOrganization, OrgId, Page, Pepper, PepperId, PepperRing, Store, Timestamp, Uses,
 };
 use guestlist_sqlite::SqliteStore;
 
@@ -68,9 +69,37 @@ fn main() -> ExitCode {
     }
 }
 
+fn reader<S: Store>(guestlist: &Guestlist<S>) -> Consumer<'_, S> {
+    guestlist.consumer("reader".parse().unwrap(), EventFilter::default())
+}
+
+fn tell(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
+    out.flush().unwrap();
+}
+
+/// Reads the feed, and tells of each event before it acknowledges it.
+async fn read(guestlist: &Guestlist<SqliteStore>) {
+    let reader = reader(guestlist);
+    loop {
+        let batch = reader.next(20).await.unwrap();
+        for recorded in &batch.events {
+            tell(&format!("{SEEN}{:?}", recorded.sequence));
+        }
+        reader.acknowledge(batch.end).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What a line begins with that tells of an event.
+const SEEN: &str = "seen ";
+
 /// Claims, and tells of each one that was acknowledged, until it is killed.
 async fn child(path: &Path, round: &str) {
     let guestlist = Arc::new(open(path));
+    let reading = Arc::clone(&guestlist);
+    tokio::spawn(async move { read(&reading).await });
     let owner = Actor::user("owner".parse().unwrap()).in_organization(host());
     let draft = LinkDraft::auto().max_uses(Uses::AtMost(1_000_000));
     let issued = guestlist.create_link(&owner, &host(), draft).await.unwrap();
@@ -87,9 +116,7 @@ async fn child(path: &Path, round: &str) {
                         .claim(&actor, &token, Claim::for_myself())
                         .await
                         .unwrap();
-                    let mut out = std::io::stdout().lock();
-                    writeln!(out, "{user}").unwrap();
-                    out.flush().unwrap();
+                    tell(&user);
                 }
             })
         })
@@ -110,7 +137,7 @@ async fn rounds() -> usize {
             .await
             .unwrap();
     }
-    let mut acknowledged = BTreeSet::new();
+    let (mut acknowledged, mut seen) = (BTreeSet::new(), BTreeSet::new());
     for round in 0..ROUNDS {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
@@ -123,27 +150,33 @@ async fn rounds() -> usize {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Killed after another number of answers each time, in the middle of the next ones.
-        for _ in 0..=(round * 7 % 40) {
-            acknowledged.insert(
-                lines
-                    .next()
-                    .expect("the child works until it is killed")
-                    .unwrap(),
-            );
+        for _ in 0..=(round * 7 % 80) {
+            let line = lines.next().expect("the child works until it is killed");
+            sort(line.unwrap(), &mut acknowledged, &mut seen);
         }
         child.kill().unwrap();
         child.wait().unwrap();
         // What it had still said before it died was acknowledged as well; a short line is written
         // to a pipe whole or not at all.
-        acknowledged.extend(lines.map_while(Result::ok));
-        check(&path, &acknowledged).await;
+        for line in lines.map_while(Result::ok) {
+            sort(line, &mut acknowledged, &mut seen);
+        }
+        check(&path, &acknowledged, &seen).await;
     }
     acknowledged.len()
 }
 
+fn sort(line: String, acknowledged: &mut BTreeSet<String>, seen: &mut BTreeSet<String>) {
+    match line.strip_prefix(SEEN) {
+        Some(sequence) => seen.insert(sequence.to_owned()),
+        None => acknowledged.insert(line),
+    };
+}
+
 /// Nothing acknowledged is lost, nothing is half applied, and the log folds to what is stored.
-async fn check(path: &Path, acknowledged: &BTreeSet<String>) {
+async fn check(path: &Path, acknowledged: &BTreeSet<String>, seen: &BTreeSet<String>) {
     let guestlist = open(path);
+    let read_up_to = reader(&guestlist).position().await.unwrap();
     let mut folded = Records::new();
     let mut after = None;
     loop {
@@ -152,6 +185,12 @@ async fn check(path: &Path, acknowledged: &BTreeSet<String>) {
             break;
         }
         for recorded in &page.events {
+            assert!(
+                recorded.sequence > read_up_to
+                    || seen.contains(&format!("{:?}", recorded.sequence)),
+                "{:?} was acknowledged and never seen",
+                recorded.sequence
+            );
             evolve(
                 &mut folded,
                 &recorded.organization,

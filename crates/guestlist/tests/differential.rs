@@ -8,16 +8,19 @@ mod common;
 use core::time::Duration;
 use std::sync::Arc;
 
-use common::{org, org_member, over, owner, register, user, user_member};
+use common::{builder, org, org_member, owner, register, user, user_member};
 use guestlist::membership::{
-    AfterRejection, Joins, Records, Root, Row, RowKey, Scope, Seats, Standing, evolve,
+    AddressCheck, AfterRejection, Joins, Records, Requests, Root, Row, RowKey, Scope, Seats,
+    SecondInvite, Standing, evolve,
 };
 use guestlist::store::{Load, Query};
-use guestlist::types::{GrantId, GroupId, LinkId};
+use guestlist::types::{GrantId, GroupId};
 use guestlist::{
-    Action, ActionSet, Actor, Address, Audience, Changes, Claim, Error, EventFilter, Expiry,
-    Grantee, Guestlist, IdempotencyKey, InviteToken, JoinedBy, LinkDraft, LinkFilter, ManualClock,
-    Member, MemberFilter, MemoryStore, Page, Pattern, Pause, Preset, Settings, Status, Store, Uses,
+    Action, ActionSet, Actor, Address, Audience, Changes, Claim, EmailAddress, EndpointDraft,
+    EndpointUrl, Error, EventFilter, Expiry, Grantee, Guestlist, IdempotencyKey, Invitations,
+    InviteDraft, InviteFilter, InviteId, InviteOutcome, InviteToken, JoinedBy, LinkDraft,
+    LinkFilter, LinkId, ManualClock, Member, MemberFilter, MemoryStore, Page, Pattern, Pause,
+    Preset, Settings, Status, Store, Uses,
 };
 use guestlist_sqlite::SqliteStore;
 use proptest::prelude::*;
@@ -67,6 +70,15 @@ enum Step {
     Sweep,
     Decide(u8, u8, u8),
     Restrict(bool),
+    Invite(u8, u8, Option<Index>, bool),
+    Accept(u8, Index, bool),
+    Decline(u8, Index),
+    ResendInvite(Index),
+    RevokeInvite(Index),
+    Ask(u8, bool),
+    Erase(u8),
+    Preview(Index),
+    Endpoint(u8),
 }
 
 fn arb_kinds() -> impl Strategy<Value = JoinedBy> {
@@ -109,12 +121,22 @@ fn arb_step() -> impl Strategy<Value = Step> {
         4 => (0_u8..9, index(), any::<u8>(), 0_u8..4).prop_map(
             |(to, g, a, p)| Step::Grant(to, g, a, p)),
         1 => index().prop_map(Step::Revoke),
-        1 => (0_u8..6).prop_map(Step::Settings),
+        2 => (0_u8..7).prop_map(Step::Settings),
         1 => any::<bool>().prop_map(Step::Pause),
         2 => (0_u32..200_000).prop_map(Step::Advance),
         1 => Just(Step::Sweep),
         3 => (0_u8..6, 0_u8..6, 0_u8..4).prop_map(|(w, a, k)| Step::Decide(w, a, k)),
         1 => any::<bool>().prop_map(Step::Restrict),
+        5 => (0_u8..4, 0_u8..4, some(), any::<bool>()).prop_map(
+            |(a, b, g, all)| Step::Invite(a, b, g, all)),
+        5 => (0_u8..6, index(), any::<bool>()).prop_map(|(w, t, k)| Step::Accept(w, t, k)),
+        1 => (0_u8..6, index()).prop_map(|(w, t)| Step::Decline(w, t)),
+        1 => index().prop_map(Step::ResendInvite),
+        1 => index().prop_map(Step::RevokeInvite),
+        2 => (0_u8..6, any::<bool>()).prop_map(|(w, a)| Step::Ask(w, a)),
+        1 => (0_u8..6).prop_map(Step::Erase),
+        1 => index().prop_map(Step::Preview),
+        1 => (0_u8..3).prop_map(Step::Endpoint),
     ]
 }
 
@@ -125,6 +147,8 @@ struct Made {
     links: Vec<LinkId>,
     groups: Vec<GroupId>,
     grants: Vec<GrantId>,
+    invites: Vec<InviteId>,
+    invite_tokens: Vec<InviteToken>,
     steps: u32,
 }
 
@@ -140,6 +164,16 @@ fn actor(who: u8) -> Actor {
         6 => owner("host"),
         n => user(&format!("u{n}")),
     }
+}
+
+/// The same, with an address that invites go to.
+fn reachable(who: u8) -> Actor {
+    let name = EmailAddress::parse(&mail_of(who)).unwrap();
+    actor(who).with_verified_email(name)
+}
+
+fn mail_of(who: u8) -> String {
+    format!("P{who}@example.com")
 }
 
 fn member(who: u8) -> Member {
@@ -191,6 +225,18 @@ fn settings(number: u8) -> Settings {
         4 => Settings {
             after_rejection: AfterRejection::CoolDown(day),
             standing: Standing::Keep,
+            second_invite: SecondInvite::Replace,
+            address_check: AddressCheck::Bearer,
+            ..base
+        },
+        5 => Settings {
+            discoverable: true,
+            requests: Requests {
+                open: true,
+                questions: vec!["Why?".to_owned()],
+                ..Requests::default()
+            },
+            invites_last: guestlist::Lasting::For(day),
             ..base
         },
         _ => base,
@@ -198,10 +244,26 @@ fn settings(number: u8) -> Settings {
 }
 
 /// An answer as it is compared: the value, or the code.
-fn show<T: core::fmt::Debug>(result: Result<T, Error>) -> String {
+fn show<T: core::fmt::Debug>(result: Result<T, impl Coded>) -> String {
     match result {
         Ok(value) => format!("{value:?}"),
         Err(error) => error.code().to_owned(),
+    }
+}
+
+trait Coded {
+    fn code(&self) -> &str;
+}
+
+impl Coded for Error {
+    fn code(&self) -> &str {
+        Self::code(self)
+    }
+}
+
+impl Coded for &'static str {
+    fn code(&self) -> &str {
+        self
     }
 }
 
@@ -418,6 +480,97 @@ async fn apply<S: Store>(
             let action = Action::ALL[usize::from(*action)];
             show(g.decide(&actor(*who), action, &address(*who, *key)).await)
         }
+        Step::Invite(one, two, index, all) => {
+            let mut draft = InviteDraft::new().joined_by(JoinedBy::Both);
+            draft.preset = Some(gift(index, made));
+            let mut invitations = Invitations::new()
+                .to(mail_of(*one))
+                .to(mail_of(*two))
+                .to("nobody")
+                .draft(draft);
+            if *all {
+                invitations = Invitations::new()
+                    .to(mail_of(*one))
+                    .to(mail_of(*two))
+                    .all_or_nothing();
+            }
+            let result = g.invite(&alice, &host, invitations).await;
+            let text = show(result.as_ref().map_err(Error::code));
+            for outcome in result.into_iter().flatten() {
+                if let InviteOutcome::Invited(invited) = outcome {
+                    made.invites.push(invited.invite.id);
+                    made.invite_tokens.extend(invited.token);
+                }
+            }
+            text
+        }
+        Step::Accept(who, index, keyed) => {
+            if made.invite_tokens.is_empty() {
+                return String::new();
+            }
+            let token = &made.invite_tokens[index.index(made.invite_tokens.len())];
+            let claim = if *who < 4 {
+                Claim::for_myself()
+            } else {
+                Claim::for_organization()
+            };
+            if *keyed {
+                let key: IdempotencyKey = format!("k{}", made.steps % 5).parse().unwrap();
+                let g = g.with_key(key);
+                show(g.accept(&reachable(*who), token, claim).await)
+            } else {
+                show(g.accept(&reachable(*who), token, claim).await)
+            }
+        }
+        Step::Decline(who, index) => {
+            if made.invite_tokens.is_empty() {
+                return String::new();
+            }
+            let token = &made.invite_tokens[index.index(made.invite_tokens.len())];
+            show(g.decline(&reachable(*who), token).await)
+        }
+        Step::ResendInvite(index) => {
+            let Some(invite) = pick(&made.invites, *index) else {
+                return String::new();
+            };
+            let result = g.resend_invite(&alice, &host, invite).await;
+            let text = show(result.as_ref().map_err(Error::code));
+            made.invite_tokens
+                .extend(result.ok().and_then(|invited| invited.token));
+            text
+        }
+        Step::RevokeInvite(index) => match pick(&made.invites, *index) {
+            Some(invite) => show(g.revoke_invite(&alice, &host, invite).await),
+            None => String::new(),
+        },
+        Step::Ask(who, answer) => {
+            let mut claim = if *who < 4 {
+                Claim::for_myself()
+            } else {
+                Claim::for_organization()
+            };
+            if *answer {
+                claim = claim.answer("because");
+            }
+            let message = Some("Please.".parse().unwrap());
+            show(g.request(&reachable(*who), &host, claim, message).await)
+        }
+        Step::Erase(who) => show(g.erase(&alice, &host, &member(*who)).await),
+        Step::Preview(index) => {
+            if made.tokens.is_empty() {
+                return String::new();
+            }
+            let token = &made.tokens[index.index(made.tokens.len())];
+            show(g.preview(token).await)
+        }
+        Step::Endpoint(number) => {
+            let url = EndpointUrl::parse(&format!("https://{number}.example/hooks")).unwrap();
+            let draft = EndpointDraft::new(url).event("membership-approved");
+            match g.create_endpoint(&alice, &host, draft).await {
+                Ok(made) => show(g.disable_endpoint(&alice, &host, made.endpoint.id).await),
+                Err(error) => error.code().to_owned(),
+            }
+        }
         Step::Restrict(all) => {
             let rule = (!all).then(Default::default);
             show(
@@ -448,12 +601,25 @@ async fn overview<S: Store>(g: &Guestlist<S>) -> Vec<String> {
                 .await,
         ),
         show(g.pending(&alice, &host, None, &page).await),
+        show(
+            g.invites(&alice, &host, InviteFilter::default(), &page)
+                .await,
+        ),
+        show(g.discover(Some("HO"), &page).await),
+        show(g.endpoints(&alice, &host, &page).await),
         show(g.groups(&alice, &host, &page).await),
         show(g.grants(&alice, &host, &page).await),
         show(g.feed(None, 10_000).await),
         show(g.audit(&alice, &host, EventFilter::default(), &page).await),
     ];
+    let links = g.links(&alice, &host, LinkFilter::default(), &page).await;
+    for listed in links.unwrap().links {
+        seen.push(show(g.funnel(&alice, &host, listed.link.id).await));
+    }
     for who in 0..6 {
+        let own = EmailAddress::parse(&mail_of(who)).unwrap();
+        let one = Page::first(1).unwrap();
+        seen.push(show(g.invites_to(&reachable(who), &own, None, &one).await));
         let of = g
             .memberships_of(&actor(who), &member(who), None, &page)
             .await;
@@ -510,6 +676,8 @@ async fn folds<S: Store>(g: &Guestlist<S>) {
             Some(Row::Token(token)) => {
                 let mut token = token.clone();
                 assert!(token.tag.take().is_some(), "a token without its digest");
+                let sealed = token.sealed.take().is_some();
+                assert!(!(sealed && token.valid_until.is_some()), "a retired seal");
                 Some(Row::Token(token))
             }
             other => other.cloned(),
@@ -533,7 +701,7 @@ async fn folds<S: Store>(g: &Guestlist<S>) {
 }
 
 fn facts(key: &RowKey) -> Vec<guestlist::membership::Fact> {
-    use guestlist::membership::{Fact, LinkRef};
+    use guestlist::membership::{Fact, InviteRef, LinkRef};
     vec![match key {
         RowKey::Name(name) => Fact::Name(name.clone()),
         RowKey::Organization(_) => Fact::Organization,
@@ -550,9 +718,13 @@ fn facts(key: &RowKey) -> Vec<guestlist::membership::Fact> {
             ];
         }
         RowKey::LinkUse(_, link, member) => Fact::Use(LinkRef::Id(*link), member.clone()),
-        RowKey::Token(_) => return Vec::new(),
+        RowKey::Token(_) | RowKey::Consumer(_) | RowKey::Parked(..) => return Vec::new(),
         RowKey::Membership(_, member) => Fact::Membership(member.clone()),
         RowKey::Acting(_, host) => Fact::ActingIn(host.clone()),
+        RowKey::PreviewTally(_, link, generation) => Fact::PreviewTally(*link, *generation),
+        RowKey::Invite(_, invite) => Fact::Invite(InviteRef::Id(*invite)),
+        RowKey::Address(_, address) => Fact::Address(address.clone()),
+        RowKey::Endpoint(_, endpoint) => Fact::Endpoint(*endpoint),
         RowKey::UseCount(_, link) => Fact::UseCount(LinkRef::Id(*link)),
         RowKey::SeatCount(_) => Fact::SeatCount,
     }]
@@ -560,8 +732,9 @@ fn facts(key: &RowKey) -> Vec<guestlist::membership::Fact> {
 
 async fn compare(steps: &[Step], sqlite: SqliteStore) {
     let clocks: [Arc<ManualClock>; 2] = [common::clock(), common::clock()];
-    let memory = over(MemoryStore::default(), &clocks[0], 5);
-    let sqlite = over(sqlite, &clocks[1], 5);
+    let memory = builder(MemoryStore::default(), &clocks[0], 5).count_previews(true);
+    let sqlite = builder(sqlite, &clocks[1], 5).count_previews(true);
+    let (memory, sqlite) = (memory.build(), sqlite.build());
     register(&memory, &["host", "bravo", "charlie"]).await;
     register(&sqlite, &["host", "bravo", "charlie"]).await;
     let (mut one, mut two) = (Made::default(), Made::default());

@@ -1,4 +1,5 @@
-//! Claim storms: many at once on one link with a limit. Exactly as many get in as it allows.
+//! Storms: many at once on one link with a limit, on one e-mail invite, on one address, on the last
+//! seats. Exactly as many get in as may.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
@@ -6,10 +7,14 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{clock, link, org, over, owner, register, user};
+use common::{clock, link, org, over, owner, register, register_with, user};
+use guestlist::membership::invite::{InvitePhase, InviteStatus};
 use guestlist::membership::link::{LinkCondition, UseState};
+use guestlist::membership::member::Status;
+use guestlist::membership::{AddressCheck, Joins, Requests, Seats, SecondInvite};
 use guestlist::{
-    Claim, EventFilter, Guestlist, LinkDraft, LinkFilter, MemoryStore, Page, Store, Uses,
+    Claim, EventFilter, Guestlist, Invitations, InviteFilter, InviteOutcome, JoinedBy, LinkDraft,
+    LinkFilter, MemberFilter, MemoryStore, Page, Settings, Store, Uses,
 };
 use guestlist_sqlite::SqliteStore;
 
@@ -114,4 +119,227 @@ async fn limits_hold_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("storm.db")).unwrap();
     storms(store, 32).await;
+}
+
+/// How many join, decline or take back at once.
+const AT_ONCE: usize = 24;
+
+/// Whoever has the mail may use it, and who invites again replaces.
+fn anybodys() -> Settings {
+    Settings {
+        address_check: AddressCheck::Bearer,
+        ..Settings::default()
+    }
+}
+
+/// Many at once with the token of one invite, while its sender takes it back: it is used once or
+/// not at all, and what is on record is what the calls said.
+async fn one_invite_is_used_once<S: Store + 'static>(store: S) {
+    let guestlist = Arc::new(over(store, &clock(), 10));
+    register_with(&guestlist, "host", anybodys()).await;
+    let (alice, host) = (owner("host"), org("host"));
+    let mut taken_back = 0;
+    for round in 0..ROUNDS {
+        let to = Invitations::new().to(format!("r{round}@example.com"));
+        let mut sent = guestlist.invite(&alice, &host, to).await.unwrap();
+        let InviteOutcome::Invited(invited) = sent.remove(0) else {
+            panic!("{sent:?}");
+        };
+        let token = Arc::new(invited.token.unwrap());
+        let invite = invited.invite.id;
+        let accepts: Vec<_> = (0..AT_ONCE)
+            .map(|number| {
+                let (guestlist, token) = (Arc::clone(&guestlist), Arc::clone(&token));
+                tokio::spawn(async move {
+                    let actor = user(&format!("r{round}-{number}"));
+                    guestlist.accept(&actor, &token, Claim::for_myself()).await
+                })
+            })
+            .collect();
+        let revoking = round.is_multiple_of(2).then(|| {
+            let (guestlist, alice, host) = (Arc::clone(&guestlist), alice.clone(), host.clone());
+            tokio::spawn(async move { guestlist.revoke_invite(&alice, &host, invite).await })
+        });
+        let mut admitted = Vec::new();
+        for accept in accepts {
+            match accept.await.unwrap() {
+                Ok(changed) => admitted.push(changed.membership.member),
+                Err(error) => assert_eq!(error.code(), "invalid-token", "{error:?}"),
+            }
+        }
+        let revoked = match revoking {
+            Some(revoking) => revoking.await.unwrap().is_ok(),
+            None => false,
+        };
+        taken_back += usize::from(revoked);
+        assert_eq!(admitted.len() + usize::from(revoked), 1, "round {round}");
+        let kept = guestlist.email_invite(&alice, &host, invite).await.unwrap();
+        let used_by = kept.closed.unwrap().member;
+        assert_eq!(used_by, admitted.pop());
+        let expected = if revoked {
+            InviteStatus::Revoked
+        } else {
+            InviteStatus::Accepted
+        };
+        assert_eq!(kept.status, expected);
+    }
+    let members = approved(&guestlist).await;
+    // The owner is one of them.
+    assert_eq!(members, ROUNDS - taken_back + 1);
+}
+
+async fn approved<S: Store>(guestlist: &Guestlist<S>) -> usize {
+    let (mut count, mut page) = (0, Page::first(1000).unwrap());
+    loop {
+        let filter = MemberFilter {
+            status: Some(Status::Approved),
+            ..MemberFilter::default()
+        };
+        let part = guestlist
+            .members(&owner("host"), &org("host"), filter, &page)
+            .await
+            .unwrap();
+        count += part.members.len();
+        let Some(next) = part.next else { return count };
+        page = page.after(next);
+    }
+}
+
+/// Many invite one address at once: one invite of it waits, whatever the host wants of a second.
+async fn one_address_has_one_invite<S: Store + 'static>(store: S, second: SecondInvite) {
+    let guestlist = Arc::new(over(store, &clock(), 11));
+    let settings = Settings {
+        second_invite: second,
+        ..Settings::default()
+    };
+    register_with(&guestlist, "host", settings).await;
+    let (alice, host) = (owner("host"), org("host"));
+    for round in 0..ROUNDS {
+        let sends: Vec<_> = (0..AT_ONCE / 2)
+            .map(|number| {
+                let (guestlist, alice, host) =
+                    (Arc::clone(&guestlist), alice.clone(), host.clone());
+                // One address in two spellings.
+                let name = if number.is_multiple_of(2) {
+                    "Ann"
+                } else {
+                    "ann"
+                };
+                let to = Invitations::new().to(format!("{name}+{round}@Example.com"));
+                tokio::spawn(async move { guestlist.invite(&alice, &host, to).await })
+            })
+            .collect();
+        let mut invited = 0;
+        for send in sends {
+            match send.await.unwrap().unwrap().remove(0) {
+                InviteOutcome::Invited(_) => invited += 1,
+                outcome => assert_eq!(outcome.code(), "already-invited"),
+            }
+        }
+        let expected = match second {
+            SecondInvite::Refuse => 1,
+            SecondInvite::Replace => AT_ONCE / 2,
+        };
+        assert_eq!(invited, expected);
+    }
+    let waiting = InviteFilter {
+        phase: Some(InvitePhase::Pending),
+        ..InviteFilter::default()
+    };
+    let page = Page::first(1000).unwrap();
+    let waiting = guestlist
+        .invites(&alice, &host, waiting, &page)
+        .await
+        .unwrap();
+    assert_eq!(waiting.invites.len(), ROUNDS);
+}
+
+/// Links, invites and requests at once, for three seats that are left.
+async fn seats_are_not_overbooked<S: Store + 'static>(store: S) {
+    let guestlist = Arc::new(over(store, &clock(), 12));
+    let settings = Settings {
+        joins: Joins::AlwaysAuto,
+        discoverable: true,
+        requests: Requests {
+            open: true,
+            joined_by: JoinedBy::Users,
+            ..Requests::default()
+        },
+        seats: Some(Seats {
+            limit: core::num::NonZeroU64::new(4).unwrap(),
+            count_pending: true,
+        }),
+        ..anybodys()
+    };
+    register_with(&guestlist, "host", settings).await;
+    let (alice, host) = (owner("host"), org("host"));
+    let (_, link) = link(&guestlist, "host", LinkDraft::auto()).await;
+    let link = Arc::new(link);
+    for round in 0..ROUNDS {
+        let mut to = Invitations::new();
+        for number in 0..AT_ONCE / 3 {
+            to = to.to(format!("s{round}-{number}@example.com"));
+        }
+        let sent = guestlist.invite(&alice, &host, to).await.unwrap();
+        let mut joins = Vec::new();
+        for (number, outcome) in sent.into_iter().enumerate() {
+            let InviteOutcome::Invited(invited) = outcome else {
+                panic!("{outcome:?}");
+            };
+            let token = invited.token.unwrap();
+            let list = Arc::clone(&guestlist);
+            let actor = user(&format!("i{round}-{number}"));
+            joins.push(tokio::spawn(async move {
+                list.accept(&actor, &token, Claim::for_myself()).await
+            }));
+            let (list, token) = (Arc::clone(&guestlist), Arc::clone(&link));
+            let actor = user(&format!("l{round}-{number}"));
+            joins.push(tokio::spawn(async move {
+                list.claim(&actor, &token, Claim::for_myself()).await
+            }));
+            let (list, host) = (Arc::clone(&guestlist), host.clone());
+            let actor = user(&format!("q{round}-{number}"));
+            joins.push(tokio::spawn(async move {
+                list.request(&actor, &host, Claim::for_myself(), None).await
+            }));
+        }
+        let mut members = Vec::new();
+        for join in joins {
+            match join.await.unwrap() {
+                Ok(changed) => members.push(changed.membership.member),
+                Err(error) => assert_eq!(error.code(), "seats-full", "{error:?}"),
+            }
+        }
+        assert_eq!(members.len(), 3, "round {round}");
+        assert_eq!(approved(&guestlist).await, 4);
+        for member in members {
+            guestlist
+                .remove(&alice, &host, &member, None)
+                .await
+                .unwrap();
+        }
+    }
+}
+
+macro_rules! on_both {
+    ($($name:ident($($argument:expr),*) as $memory:ident, $sqlite:ident;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $memory() {
+            $name(MemoryStore::default() $(, $argument)*).await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $sqlite() {
+            let folder = tempfile::tempdir().unwrap();
+            let store = SqliteStore::open(folder.path().join("storm.db")).unwrap();
+            $name(store $(, $argument)*).await;
+        }
+    )*};
+}
+
+on_both! {
+    one_invite_is_used_once() as invites_are_used_once_in_memory, invites_are_used_once_on_sqlite;
+    one_address_has_one_invite(SecondInvite::Refuse) as addresses_are_refused_in_memory, addresses_are_refused_on_sqlite;
+    one_address_has_one_invite(SecondInvite::Replace) as addresses_are_replaced_in_memory, addresses_are_replaced_on_sqlite;
+    seats_are_not_overbooked() as seats_hold_in_memory, seats_hold_on_sqlite;
 }

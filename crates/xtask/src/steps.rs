@@ -80,6 +80,9 @@ pub(crate) const STEPS: &[Step] = &[
 const FEATURES: &[(&str, &[&str])] = &[
     ("guestlist", &[]),
     ("guestlist", &["sqlite"]),
+    ("guestlist", &["seal"]),
+    ("guestlist", &["http"]),
+    ("guestlist-token", &[]),
     ("guestlist-webhooks", &[]),
     ("guestlist-webhooks", &["http"]),
 ];

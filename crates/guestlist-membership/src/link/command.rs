@@ -70,6 +70,16 @@ pub enum LinkCommand {
         /// The link.
         link: LinkId,
     },
+    /// Shows the current token again.
+    Reveal {
+        /// The link.
+        link: LinkId,
+    },
+    /// Writes down that the link's time is over.
+    Expire {
+        /// The link.
+        link: LinkId,
+    },
 }
 
 impl LinkCommand {
@@ -80,7 +90,11 @@ impl LinkCommand {
             Self::Create { token, .. }
             | Self::Refresh { token, .. }
             | Self::Enable { token, .. } => Some(token),
-            Self::Disable { .. } | Self::Edit { .. } | Self::Delete { .. } => None,
+            Self::Disable { .. }
+            | Self::Edit { .. }
+            | Self::Delete { .. }
+            | Self::Reveal { .. }
+            | Self::Expire { .. } => None,
         }
     }
 
@@ -93,7 +107,9 @@ impl LinkCommand {
             | Self::Disable { link }
             | Self::Enable { link, .. }
             | Self::Edit { link, .. }
-            | Self::Delete { link } => *link,
+            | Self::Delete { link }
+            | Self::Reveal { link }
+            | Self::Expire { link } => *link,
         }
     }
 }

@@ -9,8 +9,8 @@ use guestlist_types::{DisplayName, Label, MemberKind, OrgId, OrgName, RoleName, 
 use super::command::{LinkCommand, NewToken};
 use super::event::{LinkEvent, TokenEnd};
 use super::state::{
-    Approval, Expiry, Generation, Lasting, Link, LinkConfig, LinkDraft, LinkStatus, TokenRecord,
-    Uses,
+    Approval, Expiry, Generation, JoinedBy, Lasting, Link, LinkConfig, LinkDraft, LinkStatus,
+    Preset, TokenRecord, Uses,
 };
 use crate::actor::Actor;
 use crate::command::Env;
@@ -78,12 +78,8 @@ impl LinkDraft {
         if let Some(members) = &self.allowed_members {
             config.allowed_members.clone_from(members);
         }
-        if let Some(lasting) = self.membership_ttl {
-            config.membership_ttl = match lasting {
-                Lasting::Always => None,
-                Lasting::For(ttl) if ttl.is_zero() => return Err(CommandError::InThePast),
-                Lasting::For(ttl) => Some(ttl),
-            };
+        if self.membership_ttl.is_some() {
+            config.membership_ttl = lifetime(self.membership_ttl)?;
         }
         if let Some(questions) = &self.questions {
             config.questions.clone_from(questions);
@@ -130,32 +126,45 @@ fn within_lifetime(
     }
 }
 
+const fn at_most(what: &'static str, count: usize, max: usize) -> Result<(), CommandError> {
+    if count > max {
+        Err(CommandError::TooMany { what, max })
+    } else {
+        Ok(())
+    }
+}
+
 /// The same check for a new link and for an edited one.
 fn check(config: &LinkConfig, env: &Env<'_>) -> Result<(), CommandError> {
-    let at_most = |what, count: usize, max| {
-        if count > max {
-            Err(CommandError::TooMany { what, max })
-        } else {
-            Ok(())
-        }
-    };
-    at_most("questions", config.questions.len(), MAX_QUESTIONS)?;
-    for question in &config.questions {
-        at_most(
-            "characters in a question",
-            question.chars().count(),
-            MAX_QUESTION_CHARS,
-        )?;
-    }
-    at_most("groups in a preset", config.preset.groups.len(), MAX_GIFTS)?;
-    at_most("grants in a preset", config.preset.grants.len(), MAX_GIFTS)?;
+    check_questions(&config.questions)?;
     at_most("allowed domains", config.allowed_domains.len(), MAX_ALLOWED)?;
     at_most("allowed members", config.allowed_members.len(), MAX_ALLOWED)?;
-    if let Some(role) = role_for_users(config, env) {
+    check_preset(&config.preset, config.joined_by, config.membership_ttl, env)
+}
+
+/// The same check for the questions of a link and of a host.
+pub(crate) fn check_questions(questions: &[String]) -> Result<(), CommandError> {
+    at_most("questions", questions.len(), MAX_QUESTIONS)?;
+    questions.iter().try_for_each(|question| {
+        let count = question.chars().count();
+        at_most("characters in a question", count, MAX_QUESTION_CHARS)
+    })
+}
+
+/// The same check for what a link, an e-mail invite and a host give.
+pub(crate) fn check_preset(
+    preset: &Preset,
+    joined_by: JoinedBy,
+    membership_ttl: Option<Duration>,
+    env: &Env<'_>,
+) -> Result<(), CommandError> {
+    at_most("groups in a preset", preset.groups.len(), MAX_GIFTS)?;
+    at_most("grants in a preset", preset.grants.len(), MAX_GIFTS)?;
+    if let Some(role) = role_for_users(preset, joined_by, env) {
         if !env.roles.contains(role) {
             return Err(CommandError::UnknownRole);
         }
-        if env.roles.is_owner(role) && config.membership_ttl.is_some() {
+        if env.roles.is_owner(role) && membership_ttl.is_some() {
             return Err(CommandError::OwnerCanNotExpire);
         }
     }
@@ -163,14 +172,33 @@ fn check(config: &LinkConfig, env: &Env<'_>) -> Result<(), CommandError> {
 }
 
 /// The role that joining users get: the lowest one where the preset names none.
-fn role_for_users<'a>(config: &'a LinkConfig, env: &Env<'a>) -> Option<&'a RoleName> {
+fn role_for_users<'a>(
+    preset: &'a Preset,
+    joined_by: JoinedBy,
+    env: &Env<'a>,
+) -> Option<&'a RoleName> {
     let lowest = || {
-        config
-            .joined_by
+        joined_by
             .admits(MemberKind::User)
             .then(|| env.roles.default_role())
     };
-    config.preset.role.as_ref().or_else(lowest)
+    preset.role.as_ref().or_else(lowest)
+}
+
+/// How long memberships last, as it is kept.
+pub(crate) fn lifetime(lasting: Option<Lasting>) -> Result<Option<Duration>, CommandError> {
+    match lasting {
+        None | Some(Lasting::Always) => Ok(None),
+        Some(Lasting::For(ttl)) if ttl.is_zero() => Err(CommandError::InThePast),
+        Some(Lasting::For(ttl)) => Ok(Some(ttl)),
+    }
+}
+
+/// The kinds of members that something is for.
+pub(crate) fn kinds(joined_by: JoinedBy) -> impl Iterator<Item = MemberKind> {
+    [MemberKind::Org, MemberKind::User]
+        .into_iter()
+        .filter(move |kind| joined_by.admits(*kind))
 }
 
 pub(crate) fn decide(
@@ -221,6 +249,7 @@ pub(crate) fn decide(
             created_at: env.now,
             updated_at: env.now,
             deleted_at: None,
+            expired_at: None,
         };
         let mut events = vec![Event::Link(LinkEvent::Created(Box::new(created)))];
         if *as_default {
@@ -232,7 +261,10 @@ pub(crate) fn decide(
         .link(host, command.link())
         .filter(|link| link.deleted_at.is_none())
         .ok_or(CommandError::NotFound { what: "link" })?;
-    may_manage(&standing, link, actor, env)?;
+    // Writing down what is so already needs no right.
+    if !matches!(command, LinkCommand::Expire { .. }) {
+        may_manage(&standing, link, actor, env)?;
+    }
     let event = match command {
         LinkCommand::Create { .. } => None,
         LinkCommand::Refresh { token, overlap, .. } => {
@@ -265,12 +297,28 @@ pub(crate) fn decide(
             link: link.id,
             ended: ends(records, link, env.now),
         }),
+        LinkCommand::Reveal { .. } => match link.status {
+            // "The current token of an active link; retired tokens can't be revealed" (spec 3).
+            LinkStatus::Active => Some(LinkEvent::Revealed {
+                link: link.id,
+                generation: link.generation,
+            }),
+            LinkStatus::Disabled => {
+                return Err(CommandError::WrongLinkState {
+                    status: link.status.as_str(),
+                });
+            }
+        },
+        LinkCommand::Expire { .. } => {
+            let over = !env.now.is_before_end(link.config.expires_at);
+            (over && link.expired_at.is_none()).then_some(LinkEvent::Expired { link: link.id })
+        }
     };
     Ok(event.map(Event::Link).into_iter().collect())
 }
 
 /// No selector is ever issued twice: the row of an earlier token is never written over.
-fn never_issued(records: &Records, token: &NewToken) -> Result<(), CommandError> {
+pub(crate) fn never_issued(records: &Records, token: &NewToken) -> Result<(), CommandError> {
     match records.token(token.selector) {
         Some(_) => Err(CommandError::SelectorTaken),
         None => Ok(()),
@@ -325,10 +373,8 @@ fn may_give(
     if config.approval == Approval::Auto {
         standing.need(Capability::LinksAutoApprove, "link", env)?;
     }
-    for kind in [MemberKind::Org, MemberKind::User] {
-        if config.joined_by.admits(kind) {
-            standing.may_give(&config.preset, kind, records.book(), env)?;
-        }
+    for kind in kinds(config.joined_by) {
+        standing.may_give(&config.preset, kind, records.book(), env)?;
     }
     Ok(())
 }
@@ -454,8 +500,10 @@ pub(crate) fn open<'a>(
     let host = records
         .organization(&token.host)
         .ok_or(TokenProblem::Unknown)?;
-    let link = records
-        .link(&token.host, token.link)
+    let link = token
+        .subject
+        .link()
+        .and_then(|link| records.link(&token.host, link))
         .ok_or(TokenProblem::Unknown)?;
     if link.deleted_at.is_some() {
         return Err(TokenProblem::Deleted);
@@ -488,7 +536,7 @@ pub fn problem(records: &Records, presented: &Presented, env: &Env<'_>) -> Optio
         Err(problem) => return Some(problem),
     };
     let uses = records.link_tally(&host.id, link.id);
-    if !creator_stands(creator(records, link, env).as_ref(), &host.settings, env) {
+    if !link_stands(records, link, host, env) {
         Some(TokenProblem::CreatorNotStanding)
     } else if link.condition(uses, host, env.now) == LinkCondition::Exhausted {
         Some(TokenProblem::Exhausted)
@@ -504,14 +552,36 @@ pub(crate) fn creator(records: &Records, link: &Link, env: &Env<'_>) -> Option<I
         .map(|user| InOrg::user(records, user, &link.host, env.creator, env))
 }
 
-/// "A link keeps working when its creator leaves only under `Keep`" (spec 3).
-pub(crate) fn creator_stands(creator: Option<&InOrg>, settings: &Settings, env: &Env<'_>) -> bool {
+/// "A link keeps working when its creator leaves only under `Keep`" (spec 3). The same for who
+/// sent an e-mail invite; the right is the one that it was made with.
+pub(crate) fn creator_stands(
+    creator: Option<&InOrg>,
+    right: Capability,
+    settings: &Settings,
+    env: &Env<'_>,
+) -> bool {
     let Some(creator) = creator else { return true };
     match settings.standing {
         Standing::Keep => true,
         Standing::MustBeMember => creator.is_member(),
-        Standing::MustHoldRight => creator.is_member() && creator.can(Capability::LinksCreate, env),
+        Standing::MustHoldRight => creator.is_member() && creator.can(right, env),
     }
+}
+
+/// Whether the creator of a link still stands for it, as the host wants that.
+pub(crate) fn link_stands(
+    records: &Records,
+    link: &Link,
+    host: &Organization,
+    env: &Env<'_>,
+) -> bool {
+    let creator = creator(records, link, env);
+    creator_stands(
+        creator.as_ref(),
+        Capability::LinksCreate,
+        &host.settings,
+        env,
+    )
 }
 
 /// Whether a link takes claims now: its status with what the clock and the counters add.
@@ -607,16 +677,20 @@ pub fn preview(
     let unknown = || CommandError::from(crate::error::TokenRefusal::hidden(TokenProblem::Unknown));
     let token = records.token(presented.selector).ok_or_else(unknown)?;
     let host = records.organization(&token.host).ok_or_else(unknown)?;
-    let link = records.link(&token.host, token.link).ok_or_else(unknown)?;
+    let link = token
+        .subject
+        .link()
+        .and_then(|link| records.link(&token.host, link))
+        .ok_or_else(unknown)?;
     let creator = creator(records, link, env);
-    if problem.is_none() && !creator_stands(creator.as_ref(), &host.settings, env) {
+    if problem.is_none() && !link_stands(records, link, host, env) {
         return Err(crate::error::TokenRefusal::hidden(TokenProblem::CreatorNotStanding).into());
     }
     Ok(LinkPreview {
         host_name: host.name.clone(),
         host_display_name: host.display_name.clone(),
         label: link.config.label.clone(),
-        role: role_for_users(&link.config, env).cloned(),
+        role: role_for_users(&link.config.preset, link.config.joined_by, env).cloned(),
         needs_review: !crate::member::decide::link_wants_auto(host, link, creator.as_ref(), env),
         questions: link.config.questions.clone(),
         expires_at: link.config.expires_at,

@@ -64,6 +64,18 @@ pub enum LinkEvent {
         /// The tokens that stopped being valid.
         ended: Vec<TokenEnd>,
     },
+    /// Its current token was shown again.
+    Revealed {
+        /// The link.
+        link: LinkId,
+        /// Which generation.
+        generation: Generation,
+    },
+    /// Its time is over.
+    Expired {
+        /// The link.
+        link: LinkId,
+    },
     /// Its last use was taken.
     Exhausted {
         /// The link.
@@ -92,6 +104,8 @@ impl LinkEvent {
             Self::Enabled { .. } => "link-enabled",
             Self::Edited { .. } => "link-edited",
             Self::Deleted { .. } => "link-deleted",
+            Self::Revealed { .. } => "link-revealed",
+            Self::Expired { .. } => "link-expired",
             Self::Exhausted { .. } => "link-exhausted",
         }
     }
@@ -107,6 +121,8 @@ impl LinkEvent {
             | Self::Enabled { link, .. }
             | Self::Edited { link, .. }
             | Self::Deleted { link, .. }
+            | Self::Revealed { link, .. }
+            | Self::Expired { link }
             | Self::Exhausted { link } => *link,
         }
     }

@@ -4,7 +4,7 @@ use guestlist_token::Selector;
 use guestlist_types::{LinkId, OrgId};
 
 use super::event::{LinkEvent, TokenEnd};
-use super::state::{Generation, Link, LinkStatus, TokenRecord};
+use super::state::{Generation, Link, LinkStatus, TokenRecord, TokenSubject};
 use crate::event::Stamp;
 use crate::organization::evolve::update as update_organization;
 use crate::record::{Records, Row, RowKey};
@@ -13,7 +13,8 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
     match event {
         LinkEvent::Created(link) => {
             if let Some(selector) = link.token {
-                issue(records, host, stamp, link.id, link.generation, selector);
+                let subject = TokenSubject::Link(link.id);
+                issue(records, host, stamp, subject, link.generation, selector);
             }
             if link.config.max_uses.is_some() {
                 records.put(RowKey::LinkTally(host.clone(), link.id), Row::Tally(0));
@@ -32,7 +33,8 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
             ended,
         } => {
             end(records, ended);
-            issue(records, host, stamp, *link, *generation, *selector);
+            let subject = TokenSubject::Link(*link);
+            issue(records, host, stamp, subject, *generation, *selector);
             update(records, host, stamp, *link, |link| {
                 link.generation = *generation;
                 link.token = Some(*selector);
@@ -56,7 +58,8 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
             generation,
             selector,
         } => {
-            issue(records, host, stamp, *link, *generation, *selector);
+            let subject = TokenSubject::Link(*link);
+            issue(records, host, stamp, subject, *generation, *selector);
             update(records, host, stamp, *link, |link| {
                 link.status = LinkStatus::Active;
                 link.generation = *generation;
@@ -65,6 +68,9 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
         }
         LinkEvent::Edited { link, config, uses } => {
             update(records, host, stamp, *link, |link| {
+                if link.config.expires_at != config.expires_at {
+                    link.expired_at = None;
+                }
                 link.config = (**config).clone();
             });
             let key = RowKey::LinkTally(host.clone(), *link);
@@ -84,6 +90,11 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                 link.deleted_at = Some(stamp.at);
             });
         }
+        LinkEvent::Expired { link } => update(records, host, stamp, *link, |link| {
+            link.expired_at = Some(stamp.at);
+        }),
+        // Nothing of it changes; that it happened is on record.
+        LinkEvent::Revealed { link, .. } => update(records, host, stamp, *link, |_| {}),
         // Moves its time forward, so that its events stay in order under any clock.
         LinkEvent::Exhausted { link } => update(records, host, stamp, *link, |_| {}),
     }
@@ -104,31 +115,34 @@ fn update(
     }
 }
 
-fn issue(
+pub(crate) fn issue(
     records: &mut Records,
     host: &OrgId,
     stamp: &Stamp,
-    link: LinkId,
+    subject: TokenSubject,
     generation: Generation,
     selector: Selector,
 ) {
     let token = TokenRecord {
         selector,
         host: host.clone(),
-        link,
+        subject,
         generation,
         issued_at: stamp.at,
         valid_until: None,
         tag: None,
+        sealed: None,
     };
     records.put(RowKey::Token(selector), Row::Token(token));
 }
 
-fn end(records: &mut Records, ended: &[TokenEnd]) {
+pub(crate) fn end(records: &mut Records, ended: &[TokenEnd]) {
     for end in ended {
         if let Some(token) = records.token(end.selector) {
             let token = TokenRecord {
                 valid_until: Some(end.at),
+                // A retired token is shown to nobody again.
+                sealed: None,
                 ..token.clone()
             };
             records.put(RowKey::Token(end.selector), Row::Token(token));

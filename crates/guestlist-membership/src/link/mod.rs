@@ -11,5 +11,5 @@ pub use decide::{LinkCondition, LinkPreview, MAX_OVERLAP, preview, problem};
 pub use event::{LinkEvent, TokenEnd};
 pub use state::{
     Approval, Expiry, Generation, JoinedBy, Lasting, Link, LinkConfig, LinkDraft, LinkStatus,
-    LinkUse, Preset, TokenRecord, UseState, Uses,
+    LinkUse, Preset, TokenRecord, TokenSubject, UseState, Uses,
 };

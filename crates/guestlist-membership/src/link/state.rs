@@ -5,9 +5,10 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use guestlist_access::PresetGrant;
-use guestlist_token::{Selector, TokenTag};
+use guestlist_token::{SealedToken, Selector, TokenTag};
 use guestlist_types::{
-    EmailDomain, GroupId, Label, LinkId, Member, MemberKind, OrgId, RoleName, Timestamp, UserId,
+    EmailDomain, GroupId, InviteId, Label, LinkId, Member, MemberKind, OrgId, RoleName, Timestamp,
+    UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -353,6 +354,52 @@ pub struct Link {
     pub updated_at: Timestamp,
     /// When it was deleted. It stays on record for attribution.
     pub deleted_at: Option<Timestamp>,
+    /// When its expiry was written down; it is over from `config.expires_at` on without that.
+    #[serde(default)]
+    pub expired_at: Option<Timestamp>,
+}
+
+/// What a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a third kind of subject must be placed in every rule"
+)]
+pub enum TokenSubject {
+    /// A link.
+    Link(LinkId),
+    /// An e-mail invite.
+    Invite(InviteId),
+}
+
+impl TokenSubject {
+    /// The bytes of its id, which the token's digest is bound to.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        match self {
+            Self::Link(id) => id.as_bytes(),
+            Self::Invite(id) => id.as_bytes(),
+        }
+    }
+
+    /// The link, if it is one.
+    #[must_use]
+    pub const fn link(self) -> Option<LinkId> {
+        match self {
+            Self::Link(id) => Some(id),
+            Self::Invite(_) => None,
+        }
+    }
+
+    /// The e-mail invite, if it is one.
+    #[must_use]
+    pub const fn invite(self) -> Option<InviteId> {
+        match self {
+            Self::Link(_) => None,
+            Self::Invite(id) => Some(id),
+        }
+    }
 }
 
 /// What is kept of a token: enough to recognize it, not enough to make it.
@@ -363,18 +410,22 @@ pub struct TokenRecord {
     /// The organization that it lets members into. The only source of this fact: a claim can't
     /// name another host.
     pub host: OrgId,
-    /// The link that it belongs to.
-    pub link: LinkId,
-    /// Which token of that link it is.
+    /// What it opens.
+    pub subject: TokenSubject,
+    /// Which token of that link or invite it is.
     pub generation: Generation,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// When it stopped or stops being valid; `None` while it is its link's active token. Once set
+    /// When it stopped or stops being valid; `None` while it is the active token. Once set
     /// it is only ever moved earlier.
     pub valid_until: Option<Timestamp>,
     /// The keyed digest. Not part of any event: a log replayed leaves it out, and a token without
     /// it verifies nothing.
     pub tag: Option<TokenTag>,
+    /// The token itself, sealed for its host to show again, where the host wants that. Gone with
+    /// the token's end, and not part of any event either.
+    #[serde(default)]
+    pub sealed: Option<SealedToken>,
 }
 
 /// What became of a member's use of a link.

@@ -1,7 +1,7 @@
 //! What can be done with a membership.
 
 use guestlist_token::Selector;
-use guestlist_types::{Member, OrgId, ProxyUserId, Reason, RoleName, Timestamp};
+use guestlist_types::{InviteId, Member, Message, OrgId, ProxyUserId, Reason, RoleName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::state::{ActingRule, Profile};
@@ -45,6 +45,30 @@ pub enum MemberCommand {
         /// What the host is shown of a joining user; an organization's is read from its record.
         profile: Profile,
         /// Answers to the link's questions, in their order.
+        answers: Vec<String>,
+        /// The proxy user's id, should one be created.
+        proxy: ProxyUserId,
+    },
+    /// Accepts an e-mail invite.
+    Accept {
+        /// The token.
+        token: Presented,
+        /// Who joins.
+        member: Member,
+        /// What the host is shown of a joining user; an organization's is read from its record.
+        profile: Profile,
+        /// The proxy user's id, should one be created.
+        proxy: ProxyUserId,
+    },
+    /// Asks to join without any invite.
+    Request {
+        /// Who asks.
+        member: Member,
+        /// What the host is shown of a user; an organization's is read from its record.
+        profile: Profile,
+        /// What it says.
+        message: Option<Message>,
+        /// Answers to the host's questions, in their order.
         answers: Vec<String>,
         /// The proxy user's id, should one be created.
         proxy: ProxyUserId,
@@ -119,6 +143,15 @@ pub enum MemberCommand {
         /// Who.
         member: Member,
     },
+    /// Erases a member's personal data; what happened stays.
+    Erase {
+        /// Who.
+        member: Member,
+        /// The e-mail invites that this member accepted.
+        invites: Vec<InviteId>,
+        /// Whether the log still holds some, so that there is something to do.
+        logged: bool,
+    },
     /// Writes the ending of an episode that has run out.
     Expire {
         /// Who.
@@ -140,6 +173,8 @@ impl MemberCommand {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Claim { .. } => "claim",
+            Self::Accept { .. } => "accept",
+            Self::Request { .. } => "request",
             Self::Add { .. } => "add",
             Self::Approve { .. } => "approve",
             Self::Reject { .. } => "reject",
@@ -150,6 +185,7 @@ impl MemberCommand {
             Self::Block { .. } => "block",
             Self::Unblock { .. } => "unblock",
             Self::LiftRemoval { .. } => "lift removal",
+            Self::Erase { .. } => "erase",
             Self::Expire { .. } => "expire",
             Self::RestrictActing { .. } => "restrict acting",
         }
@@ -160,6 +196,8 @@ impl MemberCommand {
     pub const fn member(&self) -> Option<&Member> {
         match self {
             Self::Claim { member, .. }
+            | Self::Accept { member, .. }
+            | Self::Request { member, .. }
             | Self::Add { member, .. }
             | Self::Approve { member, .. }
             | Self::Reject { member, .. }
@@ -170,6 +208,7 @@ impl MemberCommand {
             | Self::Block { member, .. }
             | Self::Unblock { member }
             | Self::LiftRemoval { member }
+            | Self::Erase { member, .. }
             | Self::Expire { member } => Some(member),
             Self::RestrictActing { .. } => None,
         }

@@ -3,15 +3,19 @@
 use guestlist_access::{Capability, GroupMember, Subject};
 use guestlist_types::{LinkId, Member, MemberKind, OrgId, ProxyUserId, RoleName, Timestamp};
 
+use super::accept::Accept;
 use super::command::{Changes, MemberCommand, Presented};
+use super::enter::{Entry, enter};
 use super::event::{MemberEvent, Opening, Seat, UseChange};
+use super::request::Request;
 use super::state::{ActingRule, Cause, Door, Membership, Phase, Profile, ProxyUser};
 use crate::actor::Actor;
 use crate::command::Env;
 use crate::error::{CommandError, TokenProblem, TokenRefusal};
 use crate::event::{Event, Stamp};
-use crate::link::decide::{Opened, creator, creator_stands, open};
-use crate::link::{Approval, Generation, Link, LinkEvent, Preset, UseState};
+use crate::invite::InviteEvent;
+use crate::link::decide::{Opened, creator, link_stands, open};
+use crate::link::{Approval, Generation, Link, LinkEvent, Preset, TokenRecord, UseState};
 use crate::organization::decide::{active, existing};
 use crate::organization::{Organization, OrganizationEvent};
 use crate::policy::{AfterRejection, Joins, Standing};
@@ -28,7 +32,7 @@ pub(crate) fn decide(
     if let MemberCommand::RestrictActing { host: other, rule } = command {
         return restrict_acting(records, host, actor, other, rule.as_ref(), env);
     }
-    if let MemberCommand::Claim { token, .. } = command {
+    if let MemberCommand::Claim { token, .. } | MemberCommand::Accept { token, .. } = command {
         // "The host equals the host of the token; a caller's expected host can only turn success
         // into an invalid token."
         let elsewhere = records.token(token.selector).map(|token| &token.host) != Some(host);
@@ -49,7 +53,10 @@ pub(crate) fn decide(
         }
         if matches!(
             command,
-            MemberCommand::Claim { .. } | MemberCommand::Add { .. }
+            MemberCommand::Claim { .. }
+                | MemberCommand::Accept { .. }
+                | MemberCommand::Request { .. }
+                | MemberCommand::Add { .. }
         ) {
             let mut after = records.clone();
             let stamp = Stamp {
@@ -83,6 +90,36 @@ pub(crate) fn decide(
                 proxy: *proxy,
             };
             claim.decide(records, actor, env)
+        }
+        MemberCommand::Accept {
+            token,
+            member,
+            profile,
+            proxy,
+        } => {
+            let accept = Accept {
+                token,
+                member,
+                profile,
+                proxy: *proxy,
+            };
+            accept.decide(records, actor, env)
+        }
+        MemberCommand::Request {
+            member,
+            profile,
+            message,
+            answers,
+            proxy,
+        } => {
+            let request = Request {
+                member,
+                profile,
+                message: message.as_ref(),
+                answers,
+                proxy: *proxy,
+            };
+            request.decide(records, host, actor, env)
         }
         MemberCommand::Add {
             member,
@@ -199,6 +236,14 @@ pub(crate) fn decide(
                 member: member.clone(),
             }))
         }
+        MemberCommand::Erase {
+            member,
+            invites,
+            logged,
+        } => {
+            manager(Capability::SettingsManage)?;
+            erase(records, host, member, invites, *logged)
+        }
         // Nothing has run out.
         MemberCommand::Expire { member } => found(records, host, member).map(|_| Vec::new()),
         MemberCommand::RestrictActing { .. } => Ok(Vec::new()),
@@ -253,7 +298,7 @@ fn run_out(
 
 /// Only the member itself joins, withdraws and leaves: a user for itself, and for an organization
 /// somebody who may bind it. The host application may, for both.
-fn acts_for(
+pub(super) fn acts_for(
     records: &Records,
     actor: &Actor,
     member: &Member,
@@ -309,7 +354,7 @@ impl Claim<'_> {
         let opened = open(records, self.token, env).map_err(refuse)?;
         let Opened { link, host, .. } = opened;
         let creator = creator(records, link, env);
-        if !creator_stands(creator.as_ref(), &host.settings, env) {
+        if !link_stands(records, link, host, env) {
             return Err(refuse(TokenProblem::CreatorNotStanding));
         }
         // So does one that is exhausted, whatever else would be refused: only who has a use of it
@@ -350,37 +395,9 @@ impl Claim<'_> {
         refuse: &impl Fn(TokenProblem) -> CommandError,
         env: &Env<'_>,
     ) -> Result<Vec<Event>, CommandError> {
-        let profile = profile_of(records, self.member, self.profile)?;
-        // What the host is shown as a verified address is one.
-        if let Some(email) = &profile.email
-            && !actor.is_system()
-            && !actor.emails().contains(email)
-        {
-            return Err(CommandError::EmailNotVerified);
-        }
-        // "An organization can't join itself" (spec 2).
-        if *self.member == Member::Org(host.id.clone()) {
-            return Err(CommandError::OwnOrganization);
-        }
-        // A user whose membership of the host the host application keeps itself is in already: a
-        // record here would rule over the role that is stated.
-        let kept_elsewhere = actor.as_member().as_ref() == Some(self.member)
-            && actor.organization() == Some(&host.id)
-            && actor
-                .stated_role()
-                .is_some_and(|role| env.roles.contains(role))
-            && records
-                .membership(&host.id, self.member)
-                .is_none_or(|record| record.status.is_none());
-        if kept_elsewhere {
-            return Err(CommandError::AlreadyMember);
-        }
+        let profile = may_come(records, &host.id, actor, self.member, self.profile, env)?;
         let membership = records.membership(&host.id, self.member);
         let phase = membership.map_or(Phase::Never, |record| record.phase(env.now));
-        // "A block list refuses every door for a member" (spec 2), also one that leads nowhere new.
-        if membership.is_some_and(|record| record.block.is_some()) {
-            return Err(CommandError::Blocked);
-        }
         // "unchanged" in the table of spec 2: the same membership, and no use is taken.
         if phase == Phase::Approved {
             return Ok(Vec::new());
@@ -393,19 +410,12 @@ impl Claim<'_> {
         }
         if let Some(record) = membership {
             // "Tokens issued before the removal are dead for that member" (spec 2).
-            if record
-                .removed_at
-                .is_some_and(|removed| !token.issued_at.is_after(removed))
-            {
+            if is_before_removal(record, token) {
                 return Err(refuse(TokenProblem::BeforeRemoval));
             }
-            coming_back(record, host, link, env)?;
+            coming_back(record, host, Some(link.id), env)?;
         }
         self.restrictions(link, actor)?;
-        let door = Door::Link {
-            link: link.id,
-            generation: token.generation,
-        };
         let state = if auto {
             UseState::Settled
         } else {
@@ -413,68 +423,26 @@ impl Claim<'_> {
         };
         let (link_use, last) =
             take_use(records, host, link, token.generation, self.member, state).map_err(refuse)?;
-        let gift = Preset {
-            role: role_of(self.member, &link.config.preset, env)?,
-            ..link.config.preset.clone()
+        let entry = Entry {
+            member: self.member,
+            profile,
+            door: Door::Link {
+                link: link.id,
+                generation: token.generation,
+            },
+            gift: &link.config.preset,
+            approved: auto,
+            membership_ttl: link.config.membership_ttl,
+            answers: self.answers,
+            message: None,
+            metadata: &link.config.metadata,
+            link_use,
+            proxy: self.proxy,
         };
-        let seat = take_seat(records, host, phase, auto)?;
-        let becomes_owner = auto
-            && gift
-                .role
-                .as_ref()
-                .is_some_and(|role| env.roles.is_owner(role));
-        if becomes_owner && link.config.membership_ttl.is_some() {
-            return Err(CommandError::OwnerCanNotExpire);
-        }
-        let mut events = Vec::with_capacity(3);
-        if let (Phase::Pending, Some(record)) = (phase, membership) {
-            // The request came through another link: that one gets its use back.
-            let mut link_uses: Vec<_> = give_back(records, record)
-                .into_iter()
-                .filter(|u| u.link != link.id)
-                .collect();
-            link_uses.extend(link_use);
-            events.push(Event::Member(MemberEvent::Approved {
-                member: self.member.clone(),
-                door: Some(door),
-                gift: Box::new(gift),
-                expires_at: link.config.membership_ttl.map(|ttl| env.now + ttl),
-                reinstated: false,
-                proxy: proxy_of(Some(record), &profile, self.member, self.proxy),
-                link_uses,
-                seat,
-            }));
-        } else {
-            let opening = Box::new(Opening {
-                member: self.member.clone(),
-                door,
-                gift,
-                expires_at: if auto {
-                    link.config.membership_ttl.map(|ttl| env.now + ttl)
-                } else {
-                    host.settings.request_ttl.map(|ttl| env.now + ttl)
-                },
-                ttl: link.config.membership_ttl,
-                answers: self.answers.to_vec(),
-                metadata: link.config.metadata.clone(),
-                link_use,
-                seat,
-                profile: profile.clone(),
-            });
-            events.push(Event::Member(if auto {
-                let proxy = proxy_of(membership, &profile, self.member, self.proxy);
-                MemberEvent::Joined { opening, proxy }
-            } else {
-                MemberEvent::Requested(opening)
-            }));
-        }
+        let mut events = enter(records, host, entry, env)?;
         if last {
-            events.push(Event::Link(LinkEvent::Exhausted { link: link.id }));
-        }
-        if becomes_owner && let Member::User(user) = self.member {
-            events.push(Event::Organization(OrganizationEvent::OwnerAdded {
-                user: user.clone(),
-            }));
+            // Behind what took it, before what follows from that.
+            events.insert(1, Event::Link(LinkEvent::Exhausted { link: link.id }));
         }
         Ok(events)
     }
@@ -526,24 +494,80 @@ impl Claim<'_> {
         if !config.allowed_domains.is_empty() && !at_allowed_domain() {
             return Err(CommandError::DomainNotAllowed);
         }
-        if self.answers.len() != config.questions.len() {
-            return Err(CommandError::AnswersMissing {
-                expected: config.questions.len(),
-            });
-        }
-        for answer in self.answers {
-            if answer.chars().count() > MAX_ANSWER_CHARS {
-                return Err(CommandError::TooMany {
-                    what: "characters in an answer",
-                    max: MAX_ANSWER_CHARS,
-                });
-            }
-        }
-        Ok(())
+        check_answers(self.answers, &config.questions)
     }
 }
 
 const MAX_ANSWER_CHARS: usize = 2000;
+
+/// As many answers as questions, and none too long.
+pub(super) fn check_answers(answers: &[String], questions: &[String]) -> Result<(), CommandError> {
+    if answers.len() != questions.len() {
+        return Err(CommandError::AnswersMissing {
+            expected: questions.len(),
+        });
+    }
+    let too_long = |answer: &String| answer.chars().count() > MAX_ANSWER_CHARS;
+    if answers.iter().any(too_long) {
+        return Err(CommandError::TooMany {
+            what: "characters in an answer",
+            max: MAX_ANSWER_CHARS,
+        });
+    }
+    Ok(())
+}
+
+/// What every door asks of whoever comes by it of its own accord, and what the host is shown of
+/// them.
+pub(super) fn may_come(
+    records: &Records,
+    host: &OrgId,
+    actor: &Actor,
+    member: &Member,
+    given: &Profile,
+    env: &Env<'_>,
+) -> Result<Profile, CommandError> {
+    let profile = profile_of(records, member, given)?;
+    // What the host is shown as a verified address is one.
+    if let Some(email) = &profile.email
+        && !actor.is_system()
+        && !actor.emails().contains(email)
+    {
+        return Err(CommandError::EmailNotVerified);
+    }
+    // "An organization can't join itself" (spec 2).
+    if *member == Member::Org(host.clone()) {
+        return Err(CommandError::OwnOrganization);
+    }
+    // A user whose membership of the host the host application keeps itself is in already: a
+    // record here would rule over the role that is stated.
+    let kept_elsewhere = actor.as_member().as_ref() == Some(member)
+        && actor.organization() == Some(host)
+        && actor
+            .stated_role()
+            .is_some_and(|role| env.roles.contains(role))
+        && records
+            .membership(host, member)
+            .is_none_or(|record| record.status.is_none());
+    if kept_elsewhere {
+        return Err(CommandError::AlreadyMember);
+    }
+    // "A block list refuses every door for a member" (spec 2), also one that leads nowhere new.
+    if records
+        .membership(host, member)
+        .is_some_and(|record| record.block.is_some())
+    {
+        return Err(CommandError::Blocked);
+    }
+    Ok(profile)
+}
+
+/// "Tokens issued before the removal are dead for that member" (spec 2).
+pub(super) fn is_before_removal(record: &Membership, token: &TokenRecord) -> bool {
+    record
+        .removed_at
+        .is_some_and(|removed| !token.issued_at.is_after(removed))
+}
 
 /// "Approval is decided at claim time. Host setting `joins`" (spec 3), and "a link made by
 /// somebody who may not approve never approves by itself" (spec 6), evaluated now.
@@ -558,17 +582,18 @@ pub(crate) fn link_wants_auto(
     let kept = link.config.approval == Approval::Auto && host.settings.standing == Standing::Keep;
     match host.settings.joins {
         Joins::AlwaysReview => false,
-        Joins::AlwaysAuto => may_approve || kept,
+        // It is the host that approves then, and not the link.
+        Joins::AlwaysAuto => true,
         Joins::LinkDecides => kept || (may_approve && link.config.approval == Approval::Auto),
     }
 }
 
 /// What the host wants of somebody who was here before. "These rules live with the member, so
 /// that another link doesn't get around them" (spec 2).
-fn coming_back(
+pub(super) fn coming_back(
     record: &Membership,
     host: &Organization,
-    link: &Link,
+    link: Option<LinkId>,
     env: &Env<'_>,
 ) -> Result<(), CommandError> {
     let Some(rejected_at) = record.rejected_at else {
@@ -583,7 +608,9 @@ fn coming_back(
                 Ok(())
             }
         }
-        AfterRejection::NotThisLink if record.rejected_links.contains(&link.id) => {
+        AfterRejection::NotThisLink
+            if link.is_some_and(|link| record.rejected_links.contains(&link)) =>
+        {
             Err(CommandError::RejectedLink)
         }
         AfterRejection::Again | AfterRejection::NotThisLink => Ok(()),
@@ -593,7 +620,7 @@ fn coming_back(
 
 /// What people are shown for a member: an organization's own record, or what came with the
 /// command. A member organization must be known and take part.
-fn profile_of(
+pub(super) fn profile_of(
     records: &Records,
     member: &Member,
     given: &Profile,
@@ -616,7 +643,7 @@ fn profile_of(
 
 /// The role that a gift makes: the lowest one where none is named. Proxy users have none, so they
 /// are never owner or administrator (spec 7).
-fn role_of(
+pub(super) fn role_of(
     member: &Member,
     gift: &Preset,
     env: &Env<'_>,
@@ -631,7 +658,7 @@ fn role_of(
 
 /// "One per host and member organization, with a user name derived from the organization's name;
 /// coming back reuses the same proxy user" (spec 7).
-fn proxy_of(
+pub(super) fn proxy_of(
     record: Option<&Membership>,
     profile: &Profile,
     member: &Member,
@@ -690,7 +717,7 @@ fn take_use(
 }
 
 /// The use that a pending request holds, given back.
-fn give_back(records: &Records, record: &Membership) -> Option<UseChange> {
+pub(super) fn give_back(records: &Records, record: &Membership) -> Option<UseChange> {
     let link = record.door.link()?;
     let held = records.link_use(&record.host, link, &record.member)?;
     (held.state == UseState::Reserved).then_some(UseChange {
@@ -713,7 +740,7 @@ fn settle(records: &Records, record: &Membership, link: LinkId) -> Option<UseCha
 }
 
 /// The seat that getting in takes: "checked in the same commit as the join" (spec 6).
-fn take_seat(
+pub(super) fn take_seat(
     records: &Records,
     host: &Organization,
     phase: Phase,
@@ -849,11 +876,18 @@ fn approve(
         // A reviewer's own gift stands on the reviewer's authority alone.
         own.clone()
     } else {
-        if let Some(link) = record.door.link().and_then(|link| records.link(host, link)) {
-            let creator = creator(records, link, env);
-            if !creator_stands(creator.as_ref(), &organization.settings, env) {
-                return Err(CommandError::CreatorNotStanding { link: link.id });
-            }
+        if let Some(link) = record.door.link().and_then(|link| records.link(host, link))
+            && !link_stands(records, link, organization, env)
+        {
+            return Err(CommandError::CreatorNotStanding { link: link.id });
+        }
+        if let Some(invite) = record
+            .door
+            .invite()
+            .and_then(|invite| records.invite(host, invite))
+            && !crate::invite::decide::stands(records, invite, organization, env)
+        {
+            return Err(CommandError::InviterNotStanding);
         }
         Preset {
             role: record.role.clone(),
@@ -910,7 +944,7 @@ fn ends_well(
     Ok(owner)
 }
 
-fn with_owner(mut events: Vec<Event>, member: &Member, owner: bool) -> Vec<Event> {
+pub(super) fn with_owner(mut events: Vec<Event>, member: &Member, owner: bool) -> Vec<Event> {
     if owner && let Member::User(user) = member {
         events.push(Event::Organization(OrganizationEvent::OwnerAdded {
             user: user.clone(),
@@ -1026,6 +1060,7 @@ impl Add<'_> {
                     expires_at: self.expires_at,
                     ttl: None,
                     answers: Vec::new(),
+                    message: None,
                     metadata: crate::metadata::Metadata::EMPTY,
                     link_use: None,
                     seat,
@@ -1041,7 +1076,7 @@ impl Add<'_> {
 }
 
 /// "May add groups or raise the role, never lower it" (spec 2).
-fn more(
+pub(super) fn more(
     record: &Membership,
     gift: &Preset,
     member: &Member,
@@ -1078,6 +1113,40 @@ fn more(
         gift: Box::new(all),
     };
     Ok(with_owner(vec![Event::Member(event)], member, owner))
+}
+
+/// "A member's personal data can be redacted from history without breaking it" (spec 11). The
+/// membership goes on, if it is live, and so do its rules about coming back.
+fn erase(
+    records: &Records,
+    host: &OrgId,
+    member: &Member,
+    invites: &[guestlist_types::InviteId],
+    logged: bool,
+) -> Result<Vec<Event>, CommandError> {
+    let record = found(records, host, member)?;
+    let mut events = Vec::new();
+    for id in invites {
+        let accepted = records.invite(host, *id).filter(|invite| {
+            let closed = invite.closed.as_ref();
+            closed.is_some_and(|closed| closed.member.as_ref() == Some(member))
+        });
+        if let Some(invite) = accepted {
+            let mut erased = invite.clone();
+            crate::erase::erase_invite(&mut erased);
+            if erased != *invite {
+                events.push(Event::Invite(InviteEvent::Erased { invite: *id }));
+            }
+        }
+    }
+    let mut erased = record.clone();
+    crate::erase::erase_membership(&mut erased);
+    if logged || erased != *record || !events.is_empty() {
+        events.push(Event::Member(MemberEvent::Erased {
+            member: member.clone(),
+        }));
+    }
+    Ok(events)
 }
 
 fn change_role(

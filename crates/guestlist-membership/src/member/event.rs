@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use guestlist_types::{LinkId, Member, OrgId, Reason, RoleName, Timestamp};
+use guestlist_types::{InviteId, LinkId, Member, Message, OrgId, Reason, RoleName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::state::{ActingRule, Cause, Door, Profile, ProxyUser};
@@ -53,9 +53,12 @@ pub struct Opening {
     pub expires_at: Option<Timestamp>,
     /// How long the membership lasts once it is approved.
     pub ttl: Option<Duration>,
-    /// Answers to the link's questions.
+    /// Answers to the questions of the link or the host.
     pub answers: Vec<String>,
-    /// The link's metadata.
+    /// What the member said.
+    #[serde(default)]
+    pub message: Option<Message>,
+    /// The metadata of the link or the invite.
     pub metadata: Metadata,
     /// The member's use of the link.
     pub link_use: Option<UseChange>,
@@ -143,6 +146,11 @@ pub enum MemberEvent {
         /// Who.
         member: Member,
     },
+    /// Its personal data was erased.
+    Erased {
+        /// Who.
+        member: Member,
+    },
     /// A member organization said who may act through its proxy user.
     ActingRestricted {
         /// The organization that the proxy user is in.
@@ -172,6 +180,7 @@ impl MemberEvent {
             Self::Blocked { .. } => "member-blocked",
             Self::Unblocked { .. } => "member-unblocked",
             Self::RemovalLifted { .. } => "member-removal-lifted",
+            Self::Erased { .. } => "member-erased",
             Self::ActingRestricted { .. } => "acting-restricted",
         }
     }
@@ -194,6 +203,27 @@ impl MemberEvent {
             | Self::Blocked { .. }
             | Self::Unblocked { .. }
             | Self::RemovalLifted { .. }
+            | Self::Erased { .. }
+            | Self::ActingRestricted { .. } => None,
+        }
+    }
+
+    /// The e-mail invite that the member came through with this event.
+    #[must_use]
+    pub const fn invite(&self) -> Option<InviteId> {
+        match self {
+            Self::Requested(opening) | Self::Joined { opening, .. } => opening.door.invite(),
+            Self::Approved {
+                door: Some(door), ..
+            } => door.invite(),
+            Self::Approved { door: None, .. }
+            | Self::Ended { .. }
+            | Self::RoleChanged { .. }
+            | Self::GiftAdded { .. }
+            | Self::Blocked { .. }
+            | Self::Unblocked { .. }
+            | Self::RemovalLifted { .. }
+            | Self::Erased { .. }
             | Self::ActingRestricted { .. } => None,
         }
     }
@@ -209,7 +239,8 @@ impl MemberEvent {
             | Self::GiftAdded { member, .. }
             | Self::Blocked { member, .. }
             | Self::Unblocked { member }
-            | Self::RemovalLifted { member } => Some(member),
+            | Self::RemovalLifted { member }
+            | Self::Erased { member } => Some(member),
             Self::ActingRestricted { .. } => None,
         }
     }

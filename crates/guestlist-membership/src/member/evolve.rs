@@ -5,7 +5,9 @@ use guestlist_types::{Member, OrgId};
 use super::event::{MemberEvent, Opening, Seat, UseChange};
 use super::state::{Block, Cause, Door, Ended, Membership, Status};
 use crate::actor::By;
+use crate::erase::erase_membership;
 use crate::event::Stamp;
+use crate::invite::evolve::note_address;
 use crate::link::{LinkUse, Preset};
 use crate::record::{Records, Row, RowKey};
 
@@ -35,6 +37,7 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                 membership.proxy.clone_from(proxy);
                 admit(membership, stamp, &opening.door);
             });
+            note_member(records, host, &opening.member, true);
             change_use(
                 records,
                 host,
@@ -68,6 +71,7 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                 // Without another door it was a reviewer, whatever the request came through.
                 admit(membership, stamp, door.as_ref().unwrap_or(&Door::Added));
             });
+            note_member(records, host, member, true);
             for change in link_uses {
                 change_use(records, host, stamp, member, Some(change), None);
             }
@@ -106,6 +110,7 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                     Cause::Withdrew | Cause::Left | Cause::Expired => {}
                 }
             });
+            note_member(records, host, member, false);
             change_use(
                 records,
                 host,
@@ -146,6 +151,10 @@ pub(crate) fn evolve(records: &mut Records, host: &OrgId, stamp: &Stamp, event: 
                 membership.review_required = false;
             });
         }
+        MemberEvent::Erased { member } => {
+            note_member(records, host, member, false);
+            update(records, host, stamp, member, erase_membership);
+        }
         MemberEvent::ActingRestricted { host: other, rule } => {
             let key = RowKey::Acting(host.clone(), other.clone());
             match rule {
@@ -183,6 +192,7 @@ fn open(membership: &mut Membership, stamp: &Stamp, opening: &Opening) {
     membership.expires_at = opening.expires_at;
     membership.ttl = opening.ttl;
     membership.answers.clone_from(&opening.answers);
+    membership.message.clone_from(&opening.message);
     membership.metadata = opening.metadata.clone();
     membership.ended = None;
     give(membership, &opening.gift);
@@ -199,12 +209,29 @@ fn admit(membership: &mut Membership, stamp: &Stamp, door: &Door) {
     membership.status = Some(Status::Approved);
     membership.approved_at = Some(stamp.at);
     membership.approved_by = Some(match door {
-        Door::Link { .. } => By::Policy,
+        Door::Link { .. } | Door::Invite { .. } | Door::Request => By::Policy,
         Door::Added | Door::Founded => stamp.by.clone(),
     });
     membership.review_required = false;
     membership.rejected_at = None;
     membership.rejected_links.clear();
+}
+
+/// Who is a member with an address is found by that address. Organizations have none.
+fn note_member(records: &mut Records, host: &OrgId, member: &Member, is_member: bool) {
+    let Member::User(user) = member else { return };
+    let address = records
+        .membership(host, member)
+        .and_then(|membership| membership.profile.email.clone());
+    let Some(address) = address else { return };
+    let held = records
+        .address(host, &address)
+        .is_some_and(|record| record.member.as_ref() == Some(user));
+    if is_member != held {
+        note_address(records, host, &address, |record| {
+            record.member = is_member.then(|| user.clone());
+        });
+    }
 }
 
 fn change_use(

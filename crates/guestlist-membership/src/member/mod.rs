@@ -1,9 +1,12 @@
 //! Memberships: the machine.
 
+mod accept;
 mod command;
 pub(crate) mod decide;
+mod enter;
 mod event;
 pub(crate) mod evolve;
+mod request;
 mod state;
 
 pub use command::{Changes, MemberCommand, Presented};

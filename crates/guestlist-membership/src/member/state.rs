@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use guestlist_access::{Episode, Episodes, MemberPrincipal, PresetGrant, RoleCatalog};
 use guestlist_types::{
-    DisplayName, EmailAddress, GroupId, LinkId, Member, OrgId, OrgName, ProxyUserId, Reason,
-    RoleName, Timestamp, UserId,
+    DisplayName, EmailAddress, GroupId, InviteId, LinkId, Member, Message, OrgId, OrgName,
+    ProxyUserId, Reason, RoleName, Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,15 @@ pub enum Door {
         /// Which of its tokens.
         generation: Generation,
     },
+    /// By accepting an e-mail invite.
+    Invite {
+        /// The invite.
+        invite: InviteId,
+        /// Which of its tokens; the current one where a request took its place.
+        generation: Generation,
+    },
+    /// By asking without any invite.
+    Request,
     /// An administrator added the member directly.
     Added,
     /// It founded the organization.
@@ -134,7 +143,28 @@ impl Door {
     pub const fn link(&self) -> Option<LinkId> {
         match self {
             Self::Link { link, .. } => Some(*link),
-            Self::Added | Self::Founded => None,
+            Self::Invite { .. } | Self::Request | Self::Added | Self::Founded => None,
+        }
+    }
+
+    /// The e-mail invite that this door is, if it is one.
+    #[must_use]
+    pub const fn invite(&self) -> Option<InviteId> {
+        match self {
+            Self::Invite { invite, .. } => Some(*invite),
+            Self::Link { .. } | Self::Request | Self::Added | Self::Founded => None,
+        }
+    }
+
+    /// The name of this door on the wire and in stores.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Link { .. } => "link",
+            Self::Invite { .. } => "invite",
+            Self::Request => "request",
+            Self::Added => "added",
+            Self::Founded => "founded",
         }
     }
 }
@@ -223,9 +253,12 @@ pub struct Membership {
     pub expires_at: Option<Timestamp>,
     /// How long the membership lasts once it is approved.
     pub ttl: Option<Duration>,
-    /// The answers to the link's questions, in their order.
+    /// The answers to the questions of the link or the host, in their order.
     pub answers: Vec<String>,
-    /// The data that travelled here from the link.
+    /// What the member said when it asked.
+    #[serde(default)]
+    pub message: Option<Message>,
+    /// The data that travelled here from the link or the invite.
     pub metadata: Metadata,
     /// How the episode ended.
     pub ended: Option<Ended>,
@@ -315,6 +348,7 @@ impl Membership {
             expires_at: None,
             ttl: None,
             answers: Vec::new(),
+            message: None,
             metadata: Metadata::EMPTY,
             ended: None,
             proxy: None,

@@ -10,10 +10,11 @@ use crate::actor::Actor;
 use crate::command::Env;
 use crate::error::CommandError;
 use crate::event::Event;
+use crate::link::decide::{check_preset, check_questions, kinds, lifetime};
 use crate::link::{LinkConfig, Preset};
 use crate::member::{Door, MemberEvent, Opening, Profile, Seat};
 use crate::metadata::Metadata;
-use crate::policy::Seats;
+use crate::policy::{Joins, Seats};
 use crate::record::Records;
 use crate::standing::InOrg;
 
@@ -98,6 +99,12 @@ pub(crate) fn decide(
             // Checks the defaults as a new link would; the ceiling is checked with each link,
             // because it is its creator who gives.
             check(settings, env)?;
+            if gives_more(&organization.settings, settings) {
+                let requests = &settings.requests;
+                for kind in kinds(requests.joined_by) {
+                    standing.may_give(&requests.preset, kind, records.book(), env)?;
+                }
+            }
             // Counted anew where a limit begins or counts otherwise than before.
             let counts = |seats: Option<Seats>| seats.map(|seats| seats.count_pending);
             let seats_taken = match settings.seats {
@@ -146,7 +153,21 @@ fn check(settings: &Settings, env: &Env<'_>) -> Result<(), CommandError> {
     if settings.request_ttl.is_some_and(|ttl| ttl.is_zero()) {
         return Err(CommandError::InThePast);
     }
-    Ok(())
+    lifetime(Some(settings.invites_last))?;
+    let requests = &settings.requests;
+    check_questions(&requests.questions)?;
+    check_preset(&requests.preset, requests.joined_by, None, env)
+}
+
+/// What those get who ask without an invite is given by whoever says so in the settings: what it
+/// is, for whom, and that nobody reviews it. A reviewer gives it on their own authority.
+fn gives_more(before: &Settings, after: &Settings) -> bool {
+    let unreviewed = |settings: &Settings| {
+        settings.discoverable && settings.requests.open && settings.joins == Joins::AlwaysAuto
+    };
+    before.requests.preset != after.requests.preset
+        || before.requests.joined_by != after.requests.joined_by
+        || (unreviewed(after) && !unreviewed(before))
 }
 
 fn system_only(actor: &Actor) -> Result<(), CommandError> {
@@ -245,6 +266,7 @@ fn register(
             expires_at: None,
             ttl: None,
             answers: Vec::new(),
+            message: None,
             metadata: Metadata::EMPTY,
             link_use: None,
             seat,

@@ -5,8 +5,8 @@ use core::time::Duration;
 use guestlist_types::{DisplayName, LinkId, OrgId, OrgName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::link::LinkDraft;
-use crate::policy::{AfterRejection, Joins, Seats, Standing};
+use crate::link::{Lasting, LinkDraft};
+use crate::policy::{AddressCheck, AfterRejection, Joins, Requests, Seats, SecondInvite, Standing};
 
 /// Whether an organization takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Pause {
 }
 
 /// What a host decides for all of its links and members.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Who decides whether a claim needs review.
@@ -76,6 +76,39 @@ pub struct Settings {
     pub link_defaults: LinkDraft,
     /// The longest time that a link may be valid for; `None`: any, also for ever.
     pub max_link_lifetime: Option<Duration>,
+    /// How long an e-mail invite is valid where nothing else is said: 14 days by default.
+    pub invites_last: Lasting,
+    /// What accepting an e-mail invite needs of the accepting person's addresses.
+    pub address_check: AddressCheck,
+    /// What a second invite to an address does whose first one waits for an answer.
+    pub second_invite: SecondInvite,
+    /// Whether the organization can be found by those who don't belong to it. Links and invites
+    /// work either way.
+    pub discoverable: bool,
+    /// Whether and how it can be asked without any invite.
+    pub requests: Requests,
+}
+
+/// How long an e-mail invite is valid where a host says nothing.
+const INVITES_LAST: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            joins: Joins::default(),
+            after_rejection: AfterRejection::default(),
+            standing: Standing::default(),
+            request_ttl: None,
+            seats: None,
+            link_defaults: LinkDraft::default(),
+            max_link_lifetime: None,
+            invites_last: Lasting::For(INVITES_LAST),
+            address_check: AddressCheck::default(),
+            second_invite: SecondInvite::default(),
+            discoverable: false,
+            requests: Requests::default(),
+        }
+    }
 }
 
 /// One organization: a tenant of the host application, as a host and as a member.

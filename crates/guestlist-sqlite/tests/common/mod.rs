@@ -13,8 +13,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use guestlist_access::Episode;
+use guestlist_membership::invite::{
+    Closed, Closing, Delivery, EmailInvite, InviteConfig, InviteStatus,
+};
 use guestlist_membership::link::{
-    Generation, Link, LinkConfig, LinkStatus, LinkUse, TokenRecord, UseState,
+    Generation, Link, LinkConfig, LinkStatus, LinkUse, TokenRecord, TokenSubject, UseState,
 };
 use guestlist_membership::member::{
     Cause, Door, Ended, MemberEvent, Membership, ProxyUser, Status,
@@ -22,7 +25,9 @@ use guestlist_membership::member::{
 use guestlist_membership::{By, Event, Home, Row, RowKey, Stamp};
 use guestlist_store::{Check, CommandDigest, Commit, Receipt, Revision, Write};
 use guestlist_token::{PepperId, Selector, TokenTag};
-use guestlist_types::{CommitId, LinkId, Member, OrgId, OrgName, ProxyUserId, Timestamp, UserId};
+use guestlist_types::{
+    CommitId, InviteId, LinkId, Member, OrgId, OrgName, ProxyUserId, Timestamp, UserId,
+};
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
@@ -109,6 +114,7 @@ pub fn link(host: &OrgId, number: u64, status: LinkStatus) -> Link {
         created_at: time(1),
         updated_at: time(1),
         deleted_at: None,
+        expired_at: None,
     }
 }
 
@@ -116,11 +122,56 @@ pub fn token(host: &OrgId, selector: i64, pepper: Option<u16>) -> TokenRecord {
     TokenRecord {
         selector: Selector::from_i64(selector).unwrap(),
         host: host.clone(),
-        link: link_id(1),
+        subject: TokenSubject::Link(link_id(1)),
         generation: Generation::FIRST,
         issued_at: time(5),
         valid_until: None,
         tag: pepper.map(|pepper| TokenTag::new(PepperId::new(pepper), [9; 32])),
+        sealed: None,
+    }
+}
+
+/// To one of three addresses, in one of the states.
+pub fn invite(host: &OrgId, number: u64, expires_at: i64) -> EmailInvite {
+    let statuses = [
+        InviteStatus::Pending,
+        InviteStatus::Accepted,
+        InviteStatus::Pending,
+        InviteStatus::Declined,
+        InviteStatus::Pending,
+        InviteStatus::Revoked,
+    ];
+    let status = statuses[usize::try_from(number).unwrap() % statuses.len()];
+    let closing = match status {
+        InviteStatus::Pending => None,
+        InviteStatus::Accepted => Some(Closing::Accepted),
+        InviteStatus::Declined => Some(Closing::Declined),
+        InviteStatus::Revoked => Some(Closing::Replaced),
+    };
+    EmailInvite {
+        id: InviteId::from_bytes(bytes(100 - number)),
+        host: host.clone(),
+        address: format!("user_{}@example.com", number % 3).parse().unwrap(),
+        config: InviteConfig::default(),
+        status,
+        generation: Generation::FIRST,
+        token: Selector::from_i64(i64::try_from(number).unwrap())
+            .filter(|_| status == InviteStatus::Pending),
+        creator: number
+            .is_multiple_of(2)
+            .then(|| UserId::parse("ada").unwrap()),
+        delivery: Delivery::Unknown,
+        expires_at: (!number.is_multiple_of(5)).then(|| time(expires_at)),
+        expired_at: None,
+        closed: closing.map(|closing| Closed {
+            closing,
+            by: By::System,
+            at: time(2_000),
+            member: None,
+        }),
+        created_at: time(1),
+        sent_at: time(1),
+        updated_at: time(1),
     }
 }
 
@@ -188,10 +239,10 @@ pub fn commit(id: u64, host: &OrgId, checks: Vec<Check>, writes: Vec<Write>) -> 
             },
         },
         events: Vec::new(),
-        receipt: Receipt {
+        receipt: Some(Receipt {
             digest: CommandDigest([3; 32]),
             reply: format!("reply {id}"),
-        },
+        }),
     }
 }
 

@@ -11,23 +11,25 @@ use std::thread;
 
 use guestlist_access::{AccessBook, RoleCatalog};
 use guestlist_access::{AccessCommand, ActionSet, Audience, Giver, Grant, Pattern, Subject};
-use guestlist_membership::link::{LinkCommand, LinkDraft, NewToken};
+use guestlist_membership::invite::{InviteCommand, InviteDraft, Mode, NewInvite, SignOn};
+use guestlist_membership::link::{LinkCommand, LinkDraft, NewToken, TokenSubject};
 use guestlist_membership::member::{Changes, MemberCommand, Membership, Presented, Profile};
 use guestlist_membership::organization::{OrganizationCommand, Settings};
+use guestlist_membership::webhook::WebhookCommand;
 use guestlist_membership::{
-    Actor, Command, CommandError, Env, Fact, Home, Records, Row, RowKey, Scope, Stated, decide,
-    evolve,
+    Actor, By, Command, CommandError, Env, Fact, Home, Records, Row, RowKey, Scope, Stamp, Stated,
+    decide, evolve,
 };
 use guestlist_token::{
-    Binding, InviteToken, Pepper, PepperId, PepperRing, Selector, TokenKind, TokenTag, Verification,
+    Binding, InviteToken, Pepper, PepperId, PepperRing, Selector, TokenKind, Verification,
 };
 use guestlist_types::{
-    Bucket, CommitId, GrantId, GroupId, GroupName, LinkId, Member, OrgId, OrgName, ProxyUserId,
-    Timestamp, UserId,
+    Bucket, CommitId, ConsumerName, EmailAddress, GrantId, GroupId, GroupName, InviteId, LinkId,
+    Member, OrgId, OrgName, ProxyUserId, Timestamp, UserId,
 };
 use rand_core::{TryCryptoRng, TryRng};
 
-use crate::commit::{CommandDigest, Commit, Committed, Draft, Receipt};
+use crate::commit::{Check, CommandDigest, Commit, Committed, Draft, Receipt, TokenSecret, Write};
 use crate::cursor::Cursor;
 use crate::event::{EventFilter, Recorded};
 use crate::query::{Page, Query};
@@ -94,6 +96,18 @@ impl Order {
         Self::system(host, Command::Link(command))
     }
 
+    /// A command about e-mail invites.
+    #[must_use]
+    pub fn invite(host: &OrgId, command: InviteCommand) -> Self {
+        Self::system(host, Command::Invite(command))
+    }
+
+    /// A command about webhook endpoints.
+    #[must_use]
+    pub fn webhook(host: &OrgId, command: WebhookCommand) -> Self {
+        Self::system(host, Command::Webhook(command))
+    }
+
     fn system(host: &OrgId, command: Command) -> Self {
         Self {
             host: host.clone(),
@@ -124,6 +138,12 @@ impl Order {
         Self::member(host, MemberCommand::Leave { member })
     }
 
+    /// Takes an e-mail invite back.
+    #[must_use]
+    pub fn revoke(host: &OrgId, invite: InviteId) -> Self {
+        Self::invite(host, InviteCommand::Revoke { invite })
+    }
+
     /// The same, asked for by somebody else.
     #[must_use]
     pub fn by(self, actor: Actor) -> Self {
@@ -137,6 +157,16 @@ impl Order {
 pub struct Issued {
     /// The link.
     pub link: LinkId,
+    /// Where its first token is found. The harness keeps the token itself.
+    pub token: Selector,
+}
+
+/// An e-mail invite that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an invite and its token")]
+pub struct Invited {
+    /// The invite.
+    pub invite: InviteId,
     /// Where its first token is found. The harness keeps the token itself.
     pub token: Selector,
 }
@@ -208,6 +238,14 @@ pub(super) fn user(id: &str) -> UserId {
 
 pub(super) fn name(text: &str) -> OrgName {
     must(OrgName::parse(text), "an organization's name")
+}
+
+pub(super) fn email(text: &str) -> EmailAddress {
+    must(EmailAddress::parse(text), "an e-mail address")
+}
+
+pub(super) fn consumer(text: &str) -> ConsumerName {
+    must(ConsumerName::parse(text), "a consumer's name")
 }
 
 pub(super) fn person(id: &str) -> Member {
@@ -345,6 +383,15 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         )
     }
 
+    /// A new e-mail invite's id.
+    #[must_use]
+    pub fn invite_id(&self) -> InviteId {
+        must(
+            InviteId::generate(self.id_time(), &mut self.counter()),
+            "an id",
+        )
+    }
+
     /// A new group's id.
     #[must_use]
     pub fn group_id(&self) -> GroupId {
@@ -382,15 +429,24 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
     /// Draws a token of this link, and keeps it.
     #[must_use]
     pub fn draw(&self, host: &OrgId, link: LinkId) -> NewToken {
-        let bucket = Bucket::of(host);
-        let token = InviteToken::generate(TokenKind::Link, bucket, &mut self.counter());
+        self.draw_for(host, TokenSubject::Link(link))
+    }
+
+    /// Draws a token of this link or e-mail invite, and keeps it.
+    #[must_use]
+    pub fn draw_for(&self, host: &OrgId, subject: TokenSubject) -> NewToken {
+        let kind = match subject {
+            TokenSubject::Link(_) => TokenKind::Link,
+            TokenSubject::Invite(_) => TokenKind::EmailInvite,
+        };
+        let token = InviteToken::generate(kind, Bucket::of(host), &mut self.counter());
         let token = must(token, "a token");
         let selector = token.selector();
         let tag = self.ring.tag(
             &token,
             &Binding {
                 host,
-                subject: *link.as_bytes(),
+                subject: *subject.as_bytes(),
             },
         );
         lock(&self.tokens).insert(selector, Arc::new(token));
@@ -450,7 +506,7 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
             }
         }
         let mut command = order.command.clone();
-        let tags = self.tags(&mut command, &records);
+        let secrets = self.secrets(&mut command, &records);
         let env = Env {
             now: self.now(),
             roles: &self.roles,
@@ -474,7 +530,8 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
             after: &records,
             stamp: decided.stamp,
             events: decided.events,
-            tags: &tags,
+            secrets: &secrets,
+            erasures: Vec::new(),
             receipt: Receipt {
                 digest: CommandDigest(digest),
                 reply: format!("{{\"reply\":\"{id}\"}}"),
@@ -484,37 +541,33 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
     }
 
     /// What the shell knows of tokens and the core doesn't: their digests.
-    fn tags(&self, command: &mut Command, records: &Records) -> Vec<(Selector, TokenTag)> {
-        match command {
-            Command::Link(
-                LinkCommand::Create { token, .. }
-                | LinkCommand::Refresh { token, .. }
-                | LinkCommand::Enable { token, .. },
-            ) => vec![(token.selector, token.tag)],
-            Command::Member(MemberCommand::Claim {
-                token: presented, ..
-            }) => {
-                let held = lock(&self.tokens).get(&presented.selector).cloned();
-                let row = records.token(presented.selector);
-                let (Some(held), Some(row)) = (held, row) else {
-                    return Vec::new();
-                };
-                let binding = Binding {
-                    host: &row.host,
-                    subject: *row.link.as_bytes(),
-                };
-                let verification = row.tag.as_ref().map_or(Verification::Invalid, |tag| {
-                    self.ring.verify(&held, &binding, tag)
-                });
-                presented.genuine = verification.is_valid();
-                if verification == Verification::ValidOlder {
-                    vec![(presented.selector, self.ring.tag(&held, &binding))]
-                } else {
-                    Vec::new()
-                }
+    fn secrets(&self, command: &mut Command, records: &Records) -> Vec<TokenSecret> {
+        let secret = |selector, tag| TokenSecret {
+            selector,
+            tag,
+            sealed: None,
+        };
+        let new = command.new_tokens();
+        let mut secrets: Vec<_> = new.map(|token| secret(token.selector, token.tag)).collect();
+        if let Some(presented) = command.presented_mut() {
+            let held = lock(&self.tokens).get(&presented.selector).cloned();
+            let row = records.token(presented.selector);
+            let (Some(held), Some(row)) = (held, row) else {
+                return secrets;
+            };
+            let binding = Binding {
+                host: &row.host,
+                subject: *row.subject.as_bytes(),
+            };
+            let verification = row.tag.as_ref().map_or(Verification::Invalid, |tag| {
+                self.ring.verify(&held, &binding, tag)
+            });
+            presented.genuine = verification.is_valid();
+            if verification == Verification::ValidOlder {
+                secrets.push(secret(presented.selector, self.ring.tag(&held, &binding)));
             }
-            _ => Vec::new(),
         }
+        secrets
     }
 
     /// Prepares a command that the rules allow.
@@ -540,13 +593,15 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         outcome
     }
 
-    /// Sends several commits in one call; again, if it is not known what became of them.
+    /// Sends several commits in one call; again, if it is not known what became of them, unless
+    /// they would be applied again then.
     pub async fn commit_all(&self, commits: &[Commit]) -> Vec<Committed> {
         let mut outcomes = self.store.commit(commits).await;
         let mut unknown = false;
+        let repeatable = commits.iter().all(|commit| commit.receipt.is_some());
         for _ in 0..TRIES {
             match &outcomes {
-                Err(error) if error.is_transient() || error.is_unknown() => {
+                Err(error) if error.is_transient() || (error.is_unknown() && repeatable) => {
                     unknown |= error.is_unknown();
                     thread::yield_now();
                     outcomes = self.store.commit(commits).await;
@@ -557,7 +612,8 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         let mut outcomes = must(outcomes, "committing");
         for (commit, outcome) in commits.iter().zip(&mut outcomes) {
             // It was this very call, the first time.
-            if unknown && *outcome == Committed::AlreadyApplied(commit.receipt.clone()) {
+            let first = commit.receipt.clone().map(Committed::AlreadyApplied);
+            if unknown && Some(&*outcome) == first.as_ref() {
                 *outcome = Committed::Applied;
             }
         }
@@ -835,6 +891,131 @@ impl<S: Store + ?Sized> Harness<'_, S> {
             proxy: self.proxy_id(),
         };
         Order::member(&org("found-by-the-token"), command)
+    }
+
+    /// Sends e-mail invites of this draft, each on its own, and tells where they are.
+    #[must_use]
+    pub fn invite_all(
+        &self,
+        host: &OrgId,
+        addresses: &[&str],
+        draft: &InviteDraft,
+    ) -> (Order, Vec<Invited>) {
+        let new = |address: &&str| {
+            let id = self.invite_id();
+            NewInvite {
+                id,
+                address: email(address),
+                draft: draft.clone(),
+                sign_on: SignOn::Usual,
+                is_member: false,
+                token: self.draw_for(host, TokenSubject::Invite(id)),
+            }
+        };
+        let invites: Vec<_> = addresses.iter().map(new).collect();
+        let place = |new: &NewInvite| Invited {
+            invite: new.id,
+            token: new.token.selector,
+        };
+        let all = invites.iter().map(place).collect();
+        let mode = Mode::EachOnItsOwn;
+        (
+            Order::invite(host, InviteCommand::Send { invites, mode }),
+            all,
+        )
+    }
+
+    /// Sends one e-mail invite, and tells where it is.
+    #[must_use]
+    pub fn invite_order(&self, host: &OrgId, address: &str) -> (Order, Invited) {
+        let (order, mut all) = self.invite_all(host, &[address], &InviteDraft::new());
+        let invited = all.pop().unwrap_or_else(|| panic!("one was asked for"));
+        (order, invited)
+    }
+
+    /// Sends an e-mail invite.
+    pub async fn new_invite(&self, host: &OrgId, address: &str) -> Invited {
+        let (order, invited) = self.invite_order(host, address);
+        self.done(&order).await;
+        invited
+    }
+
+    /// Sends an e-mail invite again.
+    #[must_use]
+    pub fn resend(&self, host: &OrgId, invite: InviteId) -> (Order, Invited) {
+        let token = self.draw_for(host, TokenSubject::Invite(invite));
+        let invited = Invited {
+            invite,
+            token: token.selector,
+        };
+        let command = InviteCommand::Resend { invite, token };
+        (Order::invite(host, command), invited)
+    }
+
+    /// Accepts an e-mail invite for a member.
+    #[must_use]
+    pub fn accept(&self, token: Selector, member: &Member) -> Order {
+        let command = MemberCommand::Accept {
+            token: Presented {
+                selector: token,
+                genuine: false,
+            },
+            member: member.clone(),
+            profile: Profile::default(),
+            proxy: self.proxy_id(),
+        };
+        Order::member(&org("found-by-the-token"), command)
+    }
+
+    /// Accepts an e-mail invite as a user whose only verified address is this one.
+    #[must_use]
+    pub fn accept_as(&self, token: Selector, id: &str, address: &str) -> Order {
+        let actor = Actor::user(user(id)).with_verified_email(email(address));
+        self.accept(token, &person(id)).by(actor)
+    }
+
+    /// Declines an e-mail invite of this organization.
+    #[must_use]
+    pub fn decline(&self, host: &OrgId, token: Selector) -> Order {
+        let token = Presented {
+            selector: token,
+            genuine: false,
+        };
+        Order::invite(host, InviteCommand::Decline { token })
+    }
+
+    /// Asks to join, as a user whose only verified address is this one.
+    #[must_use]
+    pub fn request(&self, host: &OrgId, id: &str, address: &str) -> Order {
+        let address = email(address);
+        let command = MemberCommand::Request {
+            member: person(id),
+            profile: Profile {
+                email: Some(address.clone()),
+                ..Profile::default()
+            },
+            message: None,
+            answers: Vec::new(),
+            proxy: self.proxy_id(),
+        };
+        Order::member(host, command).by(Actor::user(user(id)).with_verified_email(address))
+    }
+
+    /// A commit that no command makes: of counters, or of a consumer of the feed. Nothing is kept
+    /// of it, and nothing is in the log.
+    pub fn plain_commit(&self, home: Home, checks: Vec<Check>, writes: Vec<Write>) -> Commit {
+        Commit {
+            id: self.commit_id(),
+            home,
+            checks,
+            writes,
+            stamp: Stamp {
+                at: self.now(),
+                by: By::System,
+            },
+            events: Vec::new(),
+            receipt: None,
+        }
     }
 
     /// Approves a request.

@@ -61,7 +61,7 @@ mod harness;
 mod observe;
 mod world;
 
-pub use harness::{Harness, Issued, Order};
+pub use harness::{Harness, Invited, Issued, Order};
 
 /// A future of a case.
 pub type CaseFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -192,6 +192,9 @@ macro_rules! __conformance_cases {
                 rows_of_every_kind_come_back
                 access_rules_are_read_when_they_have_changed
                 access_rules_of_two_organizations_come_together
+                invites_are_found_through_others
+                access_rules_come_with_what_gives_them
+                what_is_beside_the_log_is_loaded
             }
             commits {
                 a_commit_is_applied_once
@@ -202,6 +205,8 @@ macro_rules! __conformance_cases {
                 a_commit_twice_in_one_call_is_applied_once
                 deleting_a_group_deletes_all_of_its_rows
                 revisions_grow_by_one
+                a_commit_without_receipt_is_applied_each_time
+                a_commit_without_receipt_keeps_its_checks
             }
             conflicts {
                 the_second_refresh_conflicts
@@ -225,6 +230,16 @@ macro_rules! __conformance_cases {
                 the_second_default_link_conflicts
                 the_second_acting_rule_conflicts
                 organizations_do_not_collide
+                the_second_invite_to_an_address_conflicts
+                invites_to_other_addresses_do_not_collide
+                the_second_acceptance_conflicts
+                acceptance_and_revocation_conflict
+                acceptance_and_resending_conflict
+                acceptance_and_refusal_conflict
+                acceptances_of_one_persons_invites_conflict
+                an_acceptance_conflicts_with_a_change_of_its_sender
+                a_request_conflicts_with_an_invite_sent_meanwhile
+                the_end_of_an_expiry_conflicts
             }
             counters {
                 a_limit_is_never_passed
@@ -237,6 +252,19 @@ macro_rules! __conformance_cases {
                 seats_are_never_overbooked
                 counting_ends_and_begins_again
                 a_claim_renews_the_digest_of_its_token
+                an_acceptance_renews_the_digest_of_its_token
+                previews_are_counted_one_by_one
+            }
+            consumers {
+                an_acknowledgement_is_stored_where_it_begins
+                parked_events_are_listed_in_the_order_of_the_log
+                reading_and_parking_are_one_commit
+                consumers_have_no_events
+            }
+            erasures {
+                an_erasure_replaces_events_in_their_places
+                an_erasure_empties_the_answers_of_its_commits
+                an_erasure_that_conflicts_erases_nothing
             }
             events {
                 the_log_is_complete_and_in_order
@@ -255,6 +283,12 @@ macro_rules! __conformance_cases {
                 what_has_run_out_is_listed_as_such
                 a_request_opened_again_waits_at_the_end
                 deleted_links_are_not_listed
+                invites_are_listed_by_what_they_are_now
+                invites_to_an_address_are_of_all_hosts
+                links_and_invites_that_have_run_out_are_listed
+                organizations_are_found_while_they_can_be
+                organizations_are_searched_literally
+                new_lists_are_stable_while_rows_come_and_go
             }
             values {
                 ids_may_have_every_printable_character
@@ -263,6 +297,8 @@ macro_rules! __conformance_cases {
                 large_rows_come_back
                 all_of_time_is_kept
                 a_clock_may_step_back
+                addresses_and_messages_come_back
+                a_sealed_token_comes_back
             }
             durability {
                 opening_again_keeps_everything
@@ -277,6 +313,10 @@ macro_rules! __conformance_cases {
                 one_of_many_gets_a_name
                 the_log_is_read_while_it_grows
                 loads_are_of_one_instant
+                previews_race
+                one_of_many_acknowledges
+                one_answer_to_an_invite_wins
+                invites_are_loaded_with_their_own_token
             }
         }
     };

@@ -4,17 +4,23 @@ use core::fmt::Debug;
 use std::collections::{BTreeMap, BTreeSet};
 
 use guestlist_access::{AccessBook, AccessChange};
-use guestlist_membership::link::LinkStatus;
+use guestlist_membership::invite::InvitePhase;
+use guestlist_membership::link::{Generation, LinkStatus};
 use guestlist_membership::member::Status;
-use guestlist_membership::{Fact, LinkRef, Records, Row, RowKey, Scope, SeatCount, evolve};
+use guestlist_membership::{
+    Fact, InviteRef, LinkRef, Records, Row, RowKey, Scope, SeatCount, evolve,
+};
 use guestlist_token::{PepperId, Selector};
-use guestlist_types::{LinkId, Member, MemberKind, OrgId, Timestamp, UserId};
+use guestlist_types::{
+    EmailAddress, LinkId, Member, MemberKind, OrgId, OrgName, Timestamp, UserId,
+};
 
 use super::Fixture;
-use super::harness::{Harness, org};
+use super::harness::{Harness, consumer, org};
+use super::world::CONSUMER;
 use crate::commit::Write;
 use crate::event::{EventFilter, Recorded};
-use crate::query::{MemberFilter, Query};
+use crate::query::{InviteFilter, MemberFilter, Query};
 use crate::snapshot::Revision;
 use crate::store::Store;
 
@@ -91,6 +97,12 @@ fn facts_of(key: &RowKey) -> Vec<Fact> {
             ]
         }
         RowKey::LinkUse(_, link, member) => vec![Fact::Use(LinkRef::Id(*link), member.clone())],
+        RowKey::PreviewTally(_, link, generation) => vec![Fact::PreviewTally(*link, *generation)],
+        RowKey::Invite(_, invite) => vec![Fact::Invite(InviteRef::Id(*invite))],
+        RowKey::Address(_, address) => vec![Fact::Address(address.clone())],
+        RowKey::Endpoint(_, endpoint) => vec![Fact::Endpoint(*endpoint)],
+        RowKey::Consumer(name) => vec![Fact::Consumer(name.clone())],
+        RowKey::Parked(name, sequence) => vec![Fact::Parked(name.clone(), *sequence)],
         RowKey::Token(token) => vec![Fact::Token(*token)],
         RowKey::Membership(_, member) => vec![Fact::Membership(member.clone())],
         RowKey::Acting(_, host) => vec![Fact::ActingIn(host.clone())],
@@ -161,12 +173,22 @@ pub(super) async fn observe_with<F: Fixture>(
     let records = fold(&events);
     let mut keys = keys(&records);
     keys.extend(writes.iter().map(|write| write.key().clone()));
-    let (rows, books) = load_all(h, &records, &keys).await;
+    keys.extend(previews(&records));
     let mut lists = Vec::new();
-    for query in plain_queries(&records) {
+    // What consumers keep is in no event.
+    let name = consumer(CONSUMER);
+    keys.insert(RowKey::Consumer(name.clone()));
+    let parked = Query::Parked { consumer: name };
+    for query in plain_queries(&records).into_iter().chain([parked]) {
         let rows = h.list(&query, 1000).await;
         lists.push((query, rows));
     }
+    for (query, found) in &lists {
+        if let Query::Parked { .. } = query {
+            keys.extend(found.iter().map(|(key, _)| key.clone()));
+        }
+    }
+    let (rows, books) = load_all(h, &records, &keys).await;
     Observed {
         events,
         rows,
@@ -175,13 +197,29 @@ pub(super) async fn observe_with<F: Fixture>(
     }
 }
 
-/// The organizations, links and members that there are.
+/// The counters of previews that there may be: one for each generation of each link.
+fn previews(records: &Records) -> Vec<RowKey> {
+    let mut keys = Vec::new();
+    for (_, row) in records.iter() {
+        if let Row::Link(link) = row {
+            let generations = (1..=link.generation.get()).map(Generation::new);
+            keys.extend(
+                generations
+                    .map(|generation| RowKey::PreviewTally(link.host.clone(), link.id, generation)),
+            );
+        }
+    }
+    keys
+}
+
+/// The organizations, links, members and invited addresses that there are.
 #[derive(Default)]
 struct Named {
     hosts: BTreeSet<OrgId>,
     links: BTreeSet<(OrgId, LinkId)>,
     members: BTreeSet<Member>,
     creators: BTreeSet<UserId>,
+    addresses: BTreeSet<EmailAddress>,
 }
 
 fn named(records: &Records) -> Named {
@@ -196,6 +234,10 @@ fn named(records: &Records) -> Named {
                 named.links.insert((host.clone(), *link));
                 named.creators.extend(row.creator.clone());
             }
+            (_, Row::Invite(row)) => {
+                named.addresses.insert(row.address.clone());
+                named.creators.extend(row.creator.clone());
+            }
             _ => {}
         }
     }
@@ -205,9 +247,19 @@ fn named(records: &Records) -> Named {
 /// Every list without a filter.
 pub(super) fn plain_queries(records: &Records) -> Vec<Query> {
     let named = named(records);
-    let mut queries = vec![Query::RunOut { host: None }, Query::Tokens { pepper: None }];
+    let mut queries = vec![
+        Query::RunOut { host: None },
+        Query::RunOutLinks { host: None },
+        Query::RunOutInvites { host: None },
+        Query::Discover { text: None },
+        Query::Tokens { pepper: None },
+        Query::Endpoints { organization: None },
+    ];
     for host in named.hosts {
         queries.extend([
+            Query::Endpoints {
+                organization: Some(host.clone()),
+            },
             Query::Links {
                 host: host.clone(),
                 status: None,
@@ -227,9 +279,24 @@ pub(super) fn plain_queries(records: &Records) -> Vec<Query> {
             Query::Grants {
                 organization: host.clone(),
             },
+            Query::Invites {
+                host: host.clone(),
+                filter: InviteFilter::default(),
+            },
+            Query::RunOutLinks {
+                host: Some(host.clone()),
+            },
+            Query::RunOutInvites {
+                host: Some(host.clone()),
+            },
             Query::RunOut { host: Some(host) },
         ]);
     }
+    let addresses = named.addresses.into_iter();
+    queries.extend(addresses.map(|address| Query::InvitesTo {
+        address,
+        phase: None,
+    }));
     let uses = named.links.into_iter();
     queries.extend(uses.map(|(host, link)| Query::Uses { host, link }));
     let members = named.members.into_iter();
@@ -261,6 +328,11 @@ pub(super) fn filtered_queries(records: &Records) -> Vec<Query> {
                 });
             }
         }
+        let filters = invite_filters(&named);
+        queries.extend(filters.into_iter().map(|filter| Query::Invites {
+            host: host.clone(),
+            filter,
+        }));
         let filters = member_filters(records, host);
         queries.extend(filters.into_iter().map(|filter| Query::Members {
             host: host.clone(),
@@ -272,6 +344,16 @@ pub(super) fn filtered_queries(records: &Records) -> Vec<Query> {
             link: Some(*link),
         }));
     }
+    for address in &named.addresses {
+        queries.extend(PHASES.map(|phase| Query::InvitesTo {
+            address: address.clone(),
+            phase: Some(phase),
+        }));
+    }
+    for text in ["", "a", "ACME", "-", "_", "%", "<b>", "nothing like it"] {
+        let text = Some(text.to_owned());
+        queries.push(Query::Discover { text });
+    }
     for member in named.members {
         queries.extend(Status::ALL.map(|status| Query::MembershipsOf {
             member: member.clone(),
@@ -279,6 +361,36 @@ pub(super) fn filtered_queries(records: &Records) -> Vec<Query> {
         }));
     }
     queries
+}
+
+const PHASES: [InvitePhase; 5] = [
+    InvitePhase::Pending,
+    InvitePhase::Expired,
+    InvitePhase::Accepted,
+    InvitePhase::Declined,
+    InvitePhase::Revoked,
+];
+
+fn invite_filters(named: &Named) -> Vec<InviteFilter> {
+    let plain = InviteFilter::default;
+    let mut filters = Vec::new();
+    for phase in PHASES {
+        let phase = Some(phase);
+        filters.push(InviteFilter { phase, ..plain() });
+    }
+    for creator in named.creators.iter().cloned().map(Some) {
+        for phase in [None, Some(InvitePhase::Pending)] {
+            filters.push(InviteFilter {
+                phase,
+                creator: creator.clone(),
+                ..plain()
+            });
+        }
+    }
+    for address in named.addresses.iter().cloned().map(Some) {
+        filters.push(InviteFilter { address, ..plain() });
+    }
+    filters
 }
 
 fn member_filters(records: &Records, host: &OrgId) -> Vec<MemberFilter> {
@@ -343,6 +455,7 @@ struct Rank {
     member: Option<Member>,
     id: [u8; 16],
     token: Option<Selector>,
+    name: Option<OrgName>,
 }
 
 /// The rank of a row, if it belongs to the list at all.
@@ -404,6 +517,48 @@ fn rank(query: &Query, key: &RowKey, row: &Row) -> Option<Rank> {
                 ..none()
             })
         }
+        (Query::RunOutLinks { host }, RowKey::Link(of, link), Row::Link(row))
+            if host.as_ref().is_none_or(|host| host == of) =>
+        {
+            Some(Rank {
+                at: Some(row.config.expires_at?),
+                host: Some(of.clone()),
+                id: *link.as_bytes(),
+                ..none()
+            })
+        }
+        (Query::RunOutInvites { host }, RowKey::Invite(of, invite), Row::Invite(row))
+            if host.as_ref().is_none_or(|host| host == of) =>
+        {
+            Some(Rank {
+                at: Some(row.expires_at?),
+                host: Some(of.clone()),
+                id: *invite.as_bytes(),
+                ..none()
+            })
+        }
+        (Query::Invites { host, .. }, RowKey::Invite(of, invite), _) if host == of => Some(Rank {
+            id: *invite.as_bytes(),
+            ..none()
+        }),
+        (Query::InvitesTo { .. }, RowKey::Invite(of, invite), _) => Some(Rank {
+            host: Some(of.clone()),
+            id: *invite.as_bytes(),
+            ..none()
+        }),
+        (Query::Endpoints { organization }, RowKey::Endpoint(of, endpoint), _)
+            if organization.as_ref().is_none_or(|host| host == of) =>
+        {
+            Some(Rank {
+                host: Some(of.clone()),
+                id: *endpoint.as_bytes(),
+                ..none()
+            })
+        }
+        (Query::Discover { .. }, _, Row::Organization(row)) => Some(Rank {
+            name: Some(row.name.clone()),
+            ..none()
+        }),
         (Query::Tokens { .. }, RowKey::Token(token), _) => Some(Rank {
             token: Some(*token),
             ..none()
@@ -423,11 +578,12 @@ pub(super) fn expected(query: &Query, records: &Records, now: Timestamp) -> Vec<
     ranked.into_iter().map(|(_, key, row)| (key, row)).collect()
 }
 
-/// A row as far as events tell it: digests are in none.
+/// A row as far as events tell it: digests and sealed tokens are in none.
 fn untagged(row: Row) -> Row {
     match row {
         Row::Token(mut token) => {
             token.tag = None;
+            token.sealed = None;
             Row::Token(token)
         }
         row => row,
@@ -548,7 +704,10 @@ pub(super) async fn assert_consistent<F: Fixture>(fixture: &F, h: &Harness<'_, F
                 Write::Delete { key, .. } => {
                     written.remove(&key);
                 }
-                Write::Put { .. } | Write::Take { .. } | Write::Give { .. } => {}
+                Write::Put { .. }
+                | Write::Take { .. }
+                | Write::Give { .. }
+                | Write::Erase { .. } => {}
             }
         }
     }

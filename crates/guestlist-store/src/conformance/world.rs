@@ -7,20 +7,34 @@ use std::collections::BTreeSet;
 use guestlist_access::{
     AccessCommand, Action, ActionSet, Audience, Grantee, Pattern, PresetGrant, Sharing,
 };
-use guestlist_membership::link::{Expiry, JoinedBy, Lasting, LinkCommand, LinkDraft, Preset, Uses};
+use guestlist_membership::invite::{DeliveryReport, InviteCommand, InviteDraft};
+use guestlist_membership::link::{
+    Expiry, Generation, JoinedBy, Lasting, LinkCommand, LinkDraft, Preset, Uses,
+};
 use guestlist_membership::member::{ActingRule, Changes, MemberCommand, Profile};
 use guestlist_membership::organization::{OrganizationCommand, Pause, Settings};
-use guestlist_membership::{Actor, Command, MAX_METADATA_BYTES, Metadata, Seats};
+use guestlist_membership::webhook::{DisabledFor, SecretVersion, WebhookCommand};
+use guestlist_membership::{
+    Actor, Command, ConsumerRecord, Home, MAX_METADATA_BYTES, Metadata, ParkedRecord, Requests,
+    Row, RowKey, Seats, SecondInvite, Sequence,
+};
 use guestlist_types::{
-    DisplayName, EmailAddress, EmailDomain, GroupId, GroupName, Label, Member, OrgId, Reason,
-    RoleName,
+    DisplayName, EmailAddress, EmailDomain, EndpointId, EndpointUrl, GroupId, GroupName, Label,
+    LinkId, Member, Message, OrgId, Reason, RoleName,
 };
 
-use super::harness::{Harness, Issued, Order, company, must, name, org, person, user};
+use super::harness::{
+    Harness, Invited, Issued, Order, company, consumer, email, must, name, org, person, user,
+};
+use crate::commit::{Check, Write};
+use crate::snapshot::Revision;
 use crate::store::Store;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Who reads the feed of the world.
+pub(super) const CONSUMER: &str = "webhooks/1";
 
 /// What a test may want to go on with.
 #[derive(Debug)]
@@ -33,6 +47,10 @@ pub(super) struct World {
     pub(super) open: Issued,
     /// Of the first host: approves by itself, used up, gives groups and grants.
     pub(super) full: Issued,
+    /// To the first host: waits for an answer.
+    pub(super) waiting: Invited,
+    /// To the first host: accepted, with another one that closed with it.
+    pub(super) accepted: Invited,
     /// A group of the first host, with members and grants, in and around other groups.
     pub(super) design: GroupId,
 }
@@ -143,7 +161,11 @@ pub(super) async fn build<S: Store + ?Sized>(h: &Harness<'_, S>) -> World {
     organizations(h, &acme, &beta).await;
     let design = access(h, &acme).await;
     let (open, full) = links(h, &acme, design).await;
+    let invited = invites(h, &acme, &beta, design).await;
     members(h, &acme, &beta, open, full).await;
+    run_out(h, &acme, &invited).await;
+    endpoints(h, &acme, &beta).await;
+    forgotten(h, &beta, open.link, &acme).await;
     h.advance(HOUR);
     let refresh = h.refresh(&acme, open.link, HOUR);
     h.done(&refresh).await;
@@ -158,8 +180,81 @@ pub(super) async fn build<S: Store + ?Sized>(h: &Harness<'_, S>) -> World {
             ..open
         },
         full,
+        waiting: invited.waiting,
+        accepted: invited.accepted,
         design,
     }
+}
+
+/// Endpoints in every state, of two organizations.
+async fn endpoints<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId, beta: &OrgId) {
+    let id = |number| EndpointId::from_bytes([number; 16]);
+    let url = |text: &str| must(EndpointUrl::parse(text), "an endpoint");
+    let secret = |generation| SecretVersion { key: 1, generation };
+    let create = |number, text: &str| WebhookCommand::Create {
+        endpoint: id(number),
+        url: url(text),
+        label: None,
+        events: BTreeSet::new(),
+        secret: secret(0),
+    };
+    let disable = |number| WebhookCommand::Disable {
+        endpoint: id(number),
+        reason: DisabledFor::Gone,
+    };
+    h.all_done(&[
+        Order::webhook(acme, create(1, "https://hooks.example/a")),
+        Order::webhook(acme, create(2, "https://hooks.example/b?x=%27")),
+        Order::webhook(acme, create(3, "https://hooks.example/c")),
+        Order::webhook(beta, create(1, "https://hooks.example/a")),
+        Order::webhook(
+            acme,
+            WebhookCommand::Edit {
+                endpoint: id(1),
+                url: url("https://other.example/a"),
+                label: Some(must(Label::parse("Ledger \u{1f4d2}"), "a label")),
+                events: BTreeSet::from(["link-created".to_owned(), "%_'".to_owned()]),
+            },
+        ),
+        Order::webhook(
+            acme,
+            WebhookCommand::Rotate {
+                endpoint: id(1),
+                secret: secret(1),
+                overlap: 2 * HOUR,
+            },
+        ),
+        Order::webhook(acme, disable(2)),
+        Order::webhook(acme, WebhookCommand::Enable { endpoint: id(2) }),
+        Order::webhook(acme, disable(2)),
+        Order::webhook(acme, WebhookCommand::Delete { endpoint: id(3) }),
+    ])
+    .await;
+}
+
+/// Somebody came by an invite and was forgotten again; and somebody looked at a link's token.
+async fn forgotten<S: Store + ?Sized>(
+    h: &Harness<'_, S>,
+    host: &OrgId,
+    looked_at: LinkId,
+    of: &OrgId,
+) {
+    let (sent, invited) = h.invite_order(host, "gone@forgotten.example");
+    h.done(&sent).await;
+    h.done(&h.accept_as(invited.token, "gone", "gone@forgotten.example"))
+        .await;
+    h.done(&Order::leave(host, &person("gone"))).await;
+    h.done(&Order::member(
+        host,
+        MemberCommand::Erase {
+            member: person("gone"),
+            invites: vec![invited.invite],
+            logged: false,
+        },
+    ))
+    .await;
+    h.done(&Order::link(of, LinkCommand::Reveal { link: looked_at }))
+        .await;
 }
 
 async fn organizations<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId, beta: &OrgId) {
@@ -170,7 +265,12 @@ async fn organizations<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId, beta
     };
     h.register_with(acme, &name("acme"), Some(user("ann")), settings.clone())
         .await;
-    h.register_with(beta, &name("beta"), Some(user("bob")), seats(5, true))
+    let of_beta = Settings {
+        discoverable: true,
+        second_invite: SecondInvite::Replace,
+        ..seats(5, true)
+    };
+    h.register_with(beta, &name("beta"), Some(user("bob")), of_beta)
         .await;
     let (gamma, delta) = (org("org_gamma"), org("org_delta"));
     h.register(&gamma, &name("gamma")).await;
@@ -208,7 +308,13 @@ async fn organizations<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId, beta
         // Seats counted, counted no more, and counted otherwise.
         Order::settings(&gamma, seats(3, true)),
         Order::settings(&gamma, Settings::default()),
-        Order::settings(&gamma, seats(30, false)),
+        Order::settings(
+            &gamma,
+            Settings {
+                discoverable: true,
+                ..seats(30, false)
+            },
+        ),
         Order::organization(&delta, OrganizationCommand::Suspend),
         Order::organization(&delta, OrganizationCommand::Resume),
         Order::organization(&delta, OrganizationCommand::Delete),
@@ -408,6 +514,167 @@ async fn links<S: Store + ?Sized>(
     (open, full)
 }
 
+/// The invites and links that are left for later.
+struct Sent {
+    waiting: Invited,
+    accepted: Invited,
+    forgotten: Invited,
+    old_link: Issued,
+}
+
+/// E-mail invites that came to every end, and some that wait.
+async fn invites<S: Store + ?Sized>(
+    h: &Harness<'_, S>,
+    acme: &OrgId,
+    beta: &OrgId,
+    design: GroupId,
+) -> Sent {
+    let ann = || Actor::user(user("ann")).in_organization(acme.clone());
+    let message = "Come in!\n\t<b>100%</b> _ \\ 'really' \u{1f389}";
+    let rich = InviteDraft::new()
+        .role(must(RoleName::parse("admin"), "a role"))
+        .group(design)
+        .grant(PresetGrant {
+            actions: read(),
+            pattern: pattern("shared/"),
+        })
+        .message(must(Message::parse(message), "a message"))
+        .metadata(large_metadata())
+        .expiry(Expiry::Never);
+    let (send, all) = h.invite_all(acme, &["fay@example.com", "o'n%_+x@sub.example.com"], &rich);
+    h.done(&send.by(ann())).await;
+    let (accepted, undelivered) = (all[0], all[1]);
+    let second = h.new_invite(acme, "fay@home.example").await;
+    let declined = h.new_invite(acme, "hal@example.com").await;
+    let revoked = h.new_invite(acme, "ivy@example.com").await;
+    let waiting = h.new_invite(acme, "kim@example.com").await;
+    let short = InviteDraft::new()
+        .joined_by(JoinedBy::Both)
+        .membership_ttl(Lasting::For(DAY))
+        .expiry(Expiry::After(DAY));
+    let (send, old) = h.invite_all(acme, &["joe@example.com", "lou@example.com"], &short);
+    h.done(&send).await;
+    let report = |invited: &Invited, sent| DeliveryReport {
+        invite: invited.invite,
+        generation: Generation::FIRST,
+        sent,
+    };
+    let reports = vec![report(&accepted, true), report(&undelivered, false)];
+    let (resent, again) = h.resend(acme, undelivered.invite);
+    let fay = Actor::user(user("fay"))
+        .with_verified_email(email("fay@example.com"))
+        .with_verified_email(email("fay@home.example"));
+    let hal = Actor::user(user("hal")).with_verified_email(email("hal@example.com"));
+    let settings = Settings {
+        request_ttl: Some(30 * DAY),
+        discoverable: true,
+        requests: Requests {
+            open: true,
+            preset: Preset {
+                groups: BTreeSet::from([design]),
+                ..Preset::default()
+            },
+            ..Requests::default()
+        },
+        ..Settings::default()
+    };
+    h.all_done(&[
+        Order::invite(acme, InviteCommand::ReportDelivery { reports }),
+        resent.by(ann()),
+        h.decline(acme, declined.token).by(hal),
+        Order::revoke(acme, revoked.invite),
+        h.accept(accepted.token, &person("fay")).by(fay),
+        // Both are members by now, or on the way.
+        h.accept_as(again.token, "ned", "o'n%_+x@sub.example.com"),
+        Order::leave(acme, &person("ned")),
+        Order::settings(acme, settings),
+        h.request(acme, "max", "max@example.com"),
+        h.request(acme, "pia", "pia@example.com"),
+        h.approve(acme, &person("pia")),
+    ])
+    .await;
+    assert_ne!(accepted.invite, second.invite, "it closed with the other");
+    // The second takes the place of the first, and is addressed like one of the other host.
+    h.new_invite(beta, "kim@example.com").await;
+    h.new_invite(beta, "kim@example.com").await;
+    let brief = || LinkDraft::review().expiry(Expiry::After(DAY));
+    let old_link = h.new_link(acme, brief()).await;
+    h.new_link(acme, brief()).await;
+    beside_the_log(h, acme, old_link).await;
+    Sent {
+        waiting,
+        accepted,
+        forgotten: old[0],
+        old_link,
+    }
+}
+
+/// What is in no event: previews, and what a consumer of the feed keeps.
+async fn beside_the_log<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId, issued: Issued) {
+    let key = RowKey::PreviewTally(acme.clone(), issued.link, Generation::FIRST);
+    let below = u64::MAX;
+    for _ in 0..3 {
+        let take = vec![Write::Take {
+            key: key.clone(),
+            below,
+        }];
+        let home = Home::Organization(acme.clone());
+        h.applies(&h.plain_commit(home, Vec::new(), take)).await;
+    }
+    let home = || Home::Consumer(consumer(CONSUMER));
+    let acknowledged = Sequence {
+        commit: 3,
+        ordinal: 1,
+    };
+    let mut rows = vec![(
+        RowKey::Consumer(consumer(CONSUMER)),
+        Row::Consumer(ConsumerRecord {
+            acknowledged,
+            chain: Some([0xff; 32]),
+            leased_until: Some(h.now() + HOUR),
+            updated_at: h.now(),
+        }),
+    )];
+    for (commit, ordinal) in [(2, 0), (2, 1), (300, 0)] {
+        let sequence = Sequence { commit, ordinal };
+        rows.push((
+            RowKey::Parked(consumer(CONSUMER), sequence),
+            Row::Parked(ParkedRecord {
+                attempts: ordinal + 1,
+                next_at: (ordinal == 0).then(|| h.now() + HOUR),
+                error: "http-status".to_owned(),
+                reached: vec![0, u32::MAX],
+                parked_at: h.now(),
+                tried_at: h.now(),
+            }),
+        ));
+    }
+    let revision = Revision::ABSENT;
+    let checks = rows.iter().map(|(key, _)| Check::Revision {
+        key: key.clone(),
+        revision,
+    });
+    let checks = checks.collect();
+    let put = |(key, row)| Write::Put {
+        key,
+        row,
+        revision: revision.next(),
+        before: None,
+    };
+    let writes = rows.into_iter().map(put).collect();
+    h.applies(&h.plain_commit(home(), checks, writes)).await;
+}
+
+/// Of the links and invites whose time is over by now, that of one each is written.
+async fn run_out<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId, sent: &Sent) {
+    let (link, invite) = (sent.old_link.link, sent.forgotten.invite);
+    h.all_done(&[
+        Order::link(acme, LinkCommand::Expire { link }),
+        Order::invite(acme, InviteCommand::Expire { invite }),
+    ])
+    .await;
+}
+
 async fn members<S: Store + ?Sized>(
     h: &Harness<'_, S>,
     acme: &OrgId,
@@ -559,8 +826,6 @@ async fn members<S: Store + ?Sized>(
 
 #[cfg(test)]
 mod tests {
-    use guestlist_membership::{Row, RowKey};
-
     use super::*;
     use crate::conformance::block_on;
     use crate::conformance::observe::fold;
@@ -577,6 +842,12 @@ mod tests {
         let expected = [
             "acting-restricted",
             "added-to-group",
+            "endpoint-created",
+            "endpoint-deleted",
+            "endpoint-disabled",
+            "endpoint-edited",
+            "endpoint-enabled",
+            "endpoint-secret-rotated",
             "external-group-set",
             "grant-made",
             "grant-revoked",
@@ -584,17 +855,31 @@ mod tests {
             "group-deleted",
             "group-marked-internal",
             "group-renamed",
+            "invite-accepted",
+            "invite-declined",
+            "invite-delivered",
+            "invite-erased",
+            "invite-expired",
+            "invite-joined-otherwise",
+            "invite-replaced",
+            "invite-resent",
+            "invite-revoked",
+            "invite-sent",
+            "invite-undelivered",
             "link-created",
             "link-deleted",
             "link-disabled",
             "link-edited",
             "link-enabled",
             "link-exhausted",
+            "link-expired",
             "link-made-default",
             "link-refreshed",
+            "link-revealed",
             "links-paused",
             "links-resumed",
             "member-blocked",
+            "member-erased",
             "member-removal-lifted",
             "member-unblocked",
             "membership-approved",
@@ -633,16 +918,20 @@ mod tests {
                 RowKey::Link(..) => "link",
                 RowKey::LinkTally(..) => "link tally",
                 RowKey::LinkUse(..) => "link use",
+                RowKey::Invite(..) => "invite",
+                RowKey::Address(..) => "address",
                 RowKey::Token(_) => "token",
+                RowKey::Endpoint(..) => "endpoint",
                 RowKey::Membership(..) => "membership",
                 RowKey::Acting(..) => "acting",
                 RowKey::Group(..) => "group",
                 RowKey::GroupMember(..) => "group member",
                 RowKey::Grant(..) => "grant",
+                RowKey::PreviewTally(..) | RowKey::Consumer(_) | RowKey::Parked(..) => "beside it",
                 RowKey::UseCount(..) | RowKey::SeatCount(_) => "counted",
             })
             .collect();
-        assert_eq!(kinds.len(), 14, "rows of every kind: {kinds:?}");
+        assert_eq!(kinds.len(), 17, "rows of every kind: {kinds:?}");
         let overlapping =
             |row: &Row| matches!(row, Row::Link(link) if !link.overlapping.is_empty());
         assert!(

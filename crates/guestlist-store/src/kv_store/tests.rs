@@ -1,8 +1,9 @@
 use std::sync::Mutex;
 
-use guestlist_membership::link::LinkDraft;
-use guestlist_membership::{Fact, LinkRef, Scope};
-use guestlist_types::{Member, UserId};
+use guestlist_membership::link::{Generation, LinkDraft};
+use guestlist_membership::organization::Settings;
+use guestlist_membership::{ConsumerRecord, Fact, InviteRef, LinkRef, ParkedRecord, Scope};
+use guestlist_types::{ConsumerName, Member, UserId};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,12 +18,56 @@ fn host() -> OrgId {
     OrgId::parse("org_1").unwrap()
 }
 
-/// A host with a limited link, a group, a pending and an approved member.
+fn reader() -> ConsumerName {
+    ConsumerName::parse("reader").unwrap()
+}
+
+const PARKED_AT: Sequence = Sequence {
+    commit: 1,
+    ordinal: 0,
+};
+
+/// A consumer that has read a little, with one event put aside, and a preview.
+fn consuming(h: &Harness<'_, MemoryStore>) -> Commit {
+    let put = |key, row| Write::Put {
+        key,
+        row,
+        revision: Revision::new(1),
+        before: None,
+    };
+    let read = Row::Consumer(ConsumerRecord {
+        acknowledged: PARKED_AT,
+        chain: None,
+        leased_until: None,
+        updated_at: h.now(),
+    });
+    let parked = Row::Parked(ParkedRecord {
+        attempts: 1,
+        next_at: None,
+        error: "timeout".to_owned(),
+        reached: Vec::new(),
+        parked_at: h.now(),
+        tried_at: h.now(),
+    });
+    let writes = vec![
+        put(RowKey::Consumer(reader()), read),
+        put(RowKey::Parked(reader(), PARKED_AT), parked),
+    ];
+    h.plain_commit(Home::Consumer(reader()), Vec::new(), writes)
+}
+
+/// A host with a limited link, a group, a pending and an approved member, an e-mail invite, and a
+/// consumer that has parked an event.
 fn filled(store: &MemoryStore) -> (Vec<Scope>, Vec<Query>) {
     let h = Harness::new(store);
     let host = host();
-    let link = block_on(async {
-        h.register(&host, &"one".parse().unwrap()).await;
+    let settings = Settings {
+        discoverable: true,
+        ..Settings::default()
+    };
+    let (link, invited) = block_on(async {
+        h.register_with(&host, &"one".parse().unwrap(), None, settings)
+            .await;
         let uses = guestlist_membership::link::Uses::AtMost(5);
         let draft = LinkDraft::review().max_uses(uses);
         let issued = h.new_link(&host, draft).await;
@@ -34,7 +79,9 @@ fn filled(store: &MemoryStore) -> (Vec<Scope>, Vec<Query>) {
             member: person("bob"),
         };
         h.done(&Order::access(&host, command)).await;
-        issued.link
+        let invited = h.new_invite(&host, "cid@example.com").await;
+        h.applies(&consuming(&h)).await;
+        (issued.link, invited)
     });
     let id = || LinkRef::Id(link);
     let facts = vec![
@@ -50,6 +97,12 @@ fn filled(store: &MemoryStore) -> (Vec<Scope>, Vec<Query>) {
         Fact::Use(id(), person("ann")),
         Fact::Membership(person("ann")),
         Fact::Membership(person("bob")),
+        Fact::Known("cid@example.com".parse().unwrap()),
+        Fact::Invite(InviteRef::Id(invited.invite)),
+        Fact::InviteToken(InviteRef::Id(invited.invite)),
+        Fact::Consumer(reader()),
+        Fact::Parked(reader(), PARKED_AT),
+        Fact::PreviewTally(link, Generation::FIRST),
     ];
     let queries = vec![
         Query::Links {
@@ -81,6 +134,18 @@ fn filled(store: &MemoryStore) -> (Vec<Scope>, Vec<Query>) {
             organization: host.clone(),
         },
         Query::RunOut { host: None },
+        Query::Invites {
+            host: host.clone(),
+            filter: crate::InviteFilter::default(),
+        },
+        Query::InvitesTo {
+            address: "cid@example.com".parse().unwrap(),
+            phase: None,
+        },
+        Query::Discover { text: None },
+        Query::RunOutLinks { host: None },
+        Query::RunOutInvites { host: None },
+        Query::Parked { consumer: reader() },
         Query::Tokens { pepper: None },
     ];
     (vec![Scope::of(host, facts)], queries)
@@ -160,19 +225,32 @@ fn a_row_in_the_place_of_another_is_reported() {
 }
 
 #[test]
-fn a_later_layout_is_told_from_damage() {
+fn other_layouts_are_told_apart() {
     let store = MemoryStore::in_memory();
     let (scopes, queries) = filled(&store);
     let key = keys::row(&RowKey::Organization(host()));
-    let mut value = block_on(store.kv().get(std::slice::from_ref(&key))).unwrap();
-    let mut value = value.pop().flatten().unwrap();
-    value[8] = 2;
-    block_on(put(store.kv(), key, value));
-    let errors = read_all(&store, &scopes, &queries);
-    assert!(
-        matches!(errors[..], [StoreError::NewerSchema { found: 2, known: 1 }]),
-        "{errors:?}"
-    );
+    let value = block_on(store.kv().get(std::slice::from_ref(&key))).unwrap();
+    let value = value.into_iter().next().flatten().unwrap();
+    assert_eq!(value[8], FORMAT);
+    let errors_with = |format: u8| {
+        let mut value = value.clone();
+        value[8] = format;
+        block_on(put(store.kv(), key.clone(), value));
+        read_all(&store, &scopes, &queries)
+    };
+    for error in errors_with(FORMAT + 1) {
+        let StoreError::NewerSchema { found, known } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!((found, known), (i64::from(FORMAT) + 1, i64::from(FORMAT)));
+    }
+    for format in [0, FORMAT - 1] {
+        let errors = errors_with(format);
+        assert_eq!(errors.len(), 2, "a load and a list: {errors:?}");
+        for error in errors {
+            assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+        }
+    }
 }
 
 proptest! {
@@ -210,6 +288,15 @@ proptest! {
             Position::Pending(Timestamp::MIN, person("a")),
             Position::RunOut(Timestamp::MIN, host(), person("a")),
             Position::Event(Sequence::default()),
+            Position::Invite(host(), guestlist_types::InviteId::from_bytes(bytes)),
+            Position::Invite(OrgId::parse("a").unwrap(), guestlist_types::InviteId::from_bytes(bytes)),
+            Position::Name("a".parse().unwrap()),
+            Position::RunOutLink(Timestamp::MIN, host(), guestlist_types::LinkId::from_bytes(bytes)),
+            Position::RunOutInvite(
+                Timestamp::MIN,
+                host(),
+                guestlist_types::InviteId::from_bytes(bytes),
+            ),
         ];
         for query in &queries {
             let whole = block_on(store.list(query, &Page::default(), Timestamp::MAX)).unwrap();

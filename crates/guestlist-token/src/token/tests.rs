@@ -345,6 +345,7 @@ fn codes_are_the_middle_of_a_token() {
     let code = &TOKEN[4..36];
     let token = InviteToken::parse_code(TokenKind::Link, code).unwrap();
     assert_eq!(token.expose_secret(), TOKEN);
+    assert_eq!(token.expose_code(), code);
     for (text, error) in [
         ("", TokenError::Length),
         (TOKEN, TokenError::Length),

@@ -288,6 +288,16 @@ fn arb_candidate() -> impl Strategy<Value = String> {
     ]
 }
 
+/// An alpha with an iota below it and a grave accent: in pieces and composed.
+#[test]
+fn a_domain_in_pieces_is_the_composed_one() {
+    let pieces = EmailAddress::parse("i@x\u{1f80}\u{300}.example").unwrap();
+    let composed = EmailAddress::parse("i@x\u{1f82}.example").unwrap();
+    assert_eq!(pieces, composed);
+    let domain = EmailDomain::parse_any_case("x\u{1f80}\u{300}.example").unwrap();
+    assert!(composed.is_at(&domain));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 

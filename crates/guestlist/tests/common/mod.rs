@@ -1,16 +1,27 @@
 //! What the facade's tests start from.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each test file uses its own part"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
+
+pub(crate) mod log;
+pub(crate) mod postbox;
+pub(crate) mod receiving;
 
 use std::sync::{Arc, Mutex};
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
 use guestlist::{
-    Actor, Guestlist, LinkDraft, ManualClock, Member, MemoryStore, NewOrganization, OrgId, Pepper,
-    PepperId, PepperRing, Settings, Store, Timestamp, UrlStyle,
+    Actor, AuditKey, Builder, Guestlist, Invitations, LinkDraft, ManualClock, Member, MemoryStore,
+    NewOrganization, NoRateLimit, OrgId, Pepper, PepperId, PepperRing, Settings, Store, Timestamp,
+    UrlStyle,
 };
+use guestlist_webhooks::{HttpTransport, WebhookKey, WebhookKeyId, WebhookKeyRing};
 
 pub(crate) const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
@@ -28,11 +39,32 @@ pub(crate) fn clock() -> Arc<ManualClock> {
 
 /// A guestlist whose ids, tokens and times are the same in every run.
 pub(crate) fn over<S: Store>(store: S, clock: &Arc<ManualClock>, seed: u8) -> Guestlist<S> {
-    Guestlist::builder(store, ring())
+    builder(store, clock, seed).build()
+}
+
+/// The same, to be changed.
+pub(crate) fn builder<S: Store>(store: S, clock: &Arc<ManualClock>, seed: u8) -> Builder<S> {
+    let builder = Guestlist::builder(store, ring())
         .clock(Arc::clone(clock))
         .entropy(Mutex::new(ChaCha20Rng::from_seed([seed; 32])))
-        .join_url("https://app.example/join".parse().unwrap(), UrlStyle::Query)
-        .build()
+        .rate_limit(NoRateLimit)
+        .webhooks(webhook_keys(), HttpTransport::new())
+        .audit_key(AuditKey::from_bytes(&[4; 32]).unwrap())
+        .join_url("https://app.example/join".parse().unwrap(), UrlStyle::Query);
+    #[cfg(feature = "seal")]
+    let builder = builder.seals(seals());
+    builder
+}
+
+pub(crate) fn webhook_keys() -> WebhookKeyRing {
+    let key = WebhookKey::from_bytes(&[3; 32]).unwrap();
+    WebhookKeyRing::new(WebhookKeyId::new(1), key)
+}
+
+#[cfg(feature = "seal")]
+pub(crate) fn seals() -> guestlist::token::SealRing {
+    use guestlist::token::{SealKey, SealKeyId, SealRing};
+    SealRing::new(SealKeyId::new(1), SealKey::from_bytes(&[2; 32]).unwrap())
 }
 
 pub(crate) fn memory() -> (Guestlist<MemoryStore>, Arc<ManualClock>) {
@@ -89,3 +121,32 @@ pub(crate) async fn link<S: Store>(
         .unwrap();
     (issued.link.id, issued.token.unwrap())
 }
+
+/// Invitations to all of these addresses.
+pub(crate) fn to_all<T: Into<String>>(addresses: impl IntoIterator<Item = T>) -> Invitations {
+    addresses.into_iter().collect()
+}
+
+/// Runs each scenario over every store.
+macro_rules! on_every_store {
+    ($($scenario:ident),* $(,)?) => {
+        mod over_memory {
+            $(
+                #[tokio::test]
+                async fn $scenario() {
+                    super::$scenario(guestlist::MemoryStore::default()).await;
+                }
+            )*
+        }
+        mod over_sqlite {
+            $(
+                #[tokio::test]
+                async fn $scenario() {
+                    let store = guestlist_sqlite::SqliteStore::builder().in_memory();
+                    super::$scenario(store.open().unwrap()).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_every_store;

@@ -3,18 +3,25 @@
 use core::time::Duration;
 
 use guestlist_access::AccessCommand;
-use guestlist_membership::link::{LinkCommand, LinkDraft};
-use guestlist_membership::{Fact, LinkRef, Row, RowKey, Scope};
+use guestlist_membership::link::{Generation, LinkCommand, LinkDraft};
+use guestlist_membership::{Fact, Home, LinkRef, Row, RowKey, Scope};
 use guestlist_types::{CommitId, OrgId};
 
-use crate::commit::{Commit, Committed, Receipt};
+use crate::commit::{Check, Commit, Committed, Receipt, Write};
 use crate::conformance::harness::{must, name, org, person};
 use crate::conformance::observe::{assert_consistent, observe_with};
 use crate::conformance::world::{build, limited};
 use crate::conformance::{Fixture, Harness, Order};
+use crate::event::EventFilter;
 use crate::query::Query;
-use crate::snapshot::Load;
+use crate::snapshot::{Load, Revision};
 use crate::store::Store;
+
+/// What is kept of a commit that a command made.
+fn kept(commit: &Commit) -> &Receipt {
+    let receipt = commit.receipt.as_ref();
+    receipt.unwrap_or_else(|| panic!("a command's commit without a receipt: {commit:?}"))
+}
 
 async fn receipt<S: Store + ?Sized>(
     h: &Harness<'_, S>,
@@ -64,7 +71,7 @@ pub async fn a_commit_is_applied_once<F: Fixture>(fixture: &F) {
         "not applied yet"
     );
     h.applies(&commit).await;
-    sent_again(fixture, &h, &commit, &commit.receipt).await;
+    sent_again(fixture, &h, &commit, kept(&commit)).await;
 
     // Everything that it relied on, and wrote, has changed since.
     h.all_done(&[
@@ -72,7 +79,7 @@ pub async fn a_commit_is_applied_once<F: Fixture>(fixture: &F) {
         Order::reject(&world.acme, &person("late")),
     ])
     .await;
-    sent_again(fixture, &h, &commit, &commit.receipt).await;
+    sent_again(fixture, &h, &commit, kept(&commit)).await;
 
     // Another command with the same id is not performed.
     let other = h
@@ -82,11 +89,8 @@ pub async fn a_commit_is_applied_once<F: Fixture>(fixture: &F) {
         id: commit.id,
         ..other
     };
-    sent_again(fixture, &h, &other, &commit.receipt).await;
-    assert_eq!(
-        receipt(&h, &world.acme, commit.id).await,
-        Some(commit.receipt.clone())
-    );
+    sent_again(fixture, &h, &other, kept(&commit)).await;
+    assert_eq!(receipt(&h, &world.acme, commit.id).await, commit.receipt);
     assert_consistent(fixture, &h).await;
 }
 
@@ -97,12 +101,12 @@ pub async fn a_reservation_is_applied_once<F: Fixture>(fixture: &F) {
     let (host, wanted) = (org("org_1"), name("wanted"));
     let commit = h.prepared(&Order::reserve_name(&host, &wanted)).await;
     h.applies(&commit).await;
-    sent_again(fixture, &h, &commit, &commit.receipt).await;
+    sent_again(fixture, &h, &commit, kept(&commit)).await;
     // Nothing is left to do, and that is kept as well.
     let again = h.prepared(&Order::reserve_name(&host, &wanted)).await;
     assert_eq!(again.events, []);
     h.applies(&again).await;
-    sent_again(fixture, &h, &again, &again.receipt).await;
+    sent_again(fixture, &h, &again, kept(&again)).await;
     assert_consistent(fixture, &h).await;
 }
 
@@ -124,11 +128,8 @@ pub async fn a_commit_without_events_has_a_receipt<F: Fixture>(fixture: &F) {
     h.applies(&commit).await;
     let after = observe_with(fixture, &h, &[]).await;
     before.assert_same(&after, "a commit that changes nothing");
-    assert_eq!(
-        receipt(&h, &world.acme, commit.id).await,
-        Some(commit.receipt.clone())
-    );
-    sent_again(fixture, &h, &commit, &commit.receipt).await;
+    assert_eq!(receipt(&h, &world.acme, commit.id).await, commit.receipt);
+    sent_again(fixture, &h, &commit, kept(&commit)).await;
 }
 
 /// A receipt is found in its own organization, by its own id.
@@ -143,14 +144,8 @@ pub async fn a_receipt_is_found_by_its_commit<F: Fixture>(fixture: &F) {
     h.applies(&first).await;
     h.applies(&second).await;
     assert_ne!(first.receipt, second.receipt);
-    assert_eq!(
-        receipt(&h, &one, first.id).await,
-        Some(first.receipt.clone())
-    );
-    assert_eq!(
-        receipt(&h, &two, second.id).await,
-        Some(second.receipt.clone())
-    );
+    assert_eq!(receipt(&h, &one, first.id).await, first.receipt);
+    assert_eq!(receipt(&h, &two, second.id).await, second.receipt);
     assert_eq!(
         receipt(&h, &two, first.id).await,
         None,
@@ -179,7 +174,7 @@ pub async fn a_receipt_is_found_by_its_commit<F: Fixture>(fixture: &F) {
         ..Load::of(&scope)
     };
     let snapshot = must(store.load(&load).await, "loading with a receipt");
-    assert_eq!(snapshot.receipt(), Some(&claim.receipt));
+    assert_eq!(snapshot.receipt(), claim.receipt.as_ref());
 }
 
 /// Several commits in one call: each has its own outcome, and one that is refused takes no other
@@ -220,7 +215,7 @@ pub async fn commits_in_one_call_have_their_own_outcomes<F: Fixture>(fixture: &F
     );
     assert_eq!(
         *again,
-        Committed::AlreadyApplied(applied.receipt),
+        Committed::AlreadyApplied(kept(&applied).clone()),
         "in {outcomes:?}"
     );
     crate::conformance::observe::assert_folds(fixture, &h).await;
@@ -247,7 +242,7 @@ pub async fn a_commit_twice_in_one_call_is_applied_once<F: Fixture>(fixture: &F)
         .iter()
         .filter(|outcome| **outcome == Committed::Applied);
     assert_eq!(applied.count(), 1, "in {outcomes:?}");
-    let again = Committed::AlreadyApplied(commit.receipt);
+    let again = Committed::AlreadyApplied(kept(&commit).clone());
     assert_eq!(
         outcomes.iter().filter(|outcome| **outcome == again).count(),
         2,
@@ -347,5 +342,90 @@ pub async fn revisions_grow_by_one<F: Fixture>(fixture: &F) {
         let found = (link.0.get(), membership.0.get());
         assert_eq!(found, (of_link, of_membership), "after {:?}", order.command);
     }
+    assert_consistent(fixture, &h).await;
+}
+
+/// A commit of which nothing is kept is applied as often as it is sent, in one call and in several,
+/// and no receipt is found.
+pub async fn a_commit_without_receipt_is_applied_each_time<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    h.register(&host, &name("one")).await;
+    let link = h.new_link(&host, LinkDraft::review()).await.link;
+    let of = (&host, link, 1);
+    let take = super::counters::preview(&h, of, u64::MAX);
+    for count in 1..=3 {
+        h.applies(&take).await;
+        assert_eq!(super::counters::previews(&h, of).await, Some(count));
+    }
+    let outcomes = h
+        .commit_all(&[take.clone(), take.clone(), take.clone()])
+        .await;
+    assert_eq!(outcomes, [const { Committed::Applied }; 3]);
+    assert_eq!(super::counters::previews(&h, of).await, Some(6));
+    assert_eq!(receipt(&h, &host, take.id).await, None, "nothing is kept");
+    // Its id is still free for a commit that keeps something, and the other way round.
+    let add = h.prepared(&h.add(&host, &person("ann"), None)).await;
+    let add = Commit { id: take.id, ..add };
+    h.applies(&add).await;
+    h.applies(&take).await;
+    assert_eq!(super::counters::previews(&h, of).await, Some(7));
+    assert_eq!(receipt(&h, &host, take.id).await, add.receipt);
+    sent_again(fixture, &h, &add, kept(&add)).await;
+    assert_consistent(fixture, &h).await;
+}
+
+/// Its checks hold all the same, and tell whether it was applied; its events are in the log once.
+pub async fn a_commit_without_receipt_keeps_its_checks<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    h.register(&host, &name("one")).await;
+    let issued = h.new_link(&host, LinkDraft::review()).await;
+    let claim = h.prepared(&h.claim(issued.token, &person("ann"))).await;
+    let claim = Commit {
+        receipt: None,
+        ..claim
+    };
+    h.applies(&claim).await;
+    let before = observe_with(fixture, &h, &claim.writes).await;
+    for _ in 0..2 {
+        h.conflicts(&claim).await;
+    }
+    let outcomes = h.commit_all(&[claim.clone(), claim.clone()]).await;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Committed::Conflict { .. })),
+        "{outcomes:?}"
+    );
+    let after = observe_with(fixture, &h, &claim.writes).await;
+    before.assert_same(&after, "a commit without receipt, sent again");
+    assert_eq!(receipt(&h, &host, claim.id).await, None);
+    let filter = EventFilter {
+        member: Some(person("ann")),
+        ..EventFilter::default()
+    };
+    let events = h.events(&filter, 10).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].commit, claim.id);
+    // One that fails halfway leaves nothing of itself.
+    let key = RowKey::PreviewTally(host.clone(), issued.link, Generation::FIRST);
+    let home = Home::Organization(host.clone());
+    let check = Check::Revision {
+        key: RowKey::Link(host.clone(), issued.link),
+        revision: Revision::ABSENT,
+    };
+    let take = |below| Write::Take {
+        key: key.clone(),
+        below,
+    };
+    let of = (&host, issued.link, 1);
+    h.conflicts(&h.plain_commit(home.clone(), vec![check], vec![take(9)]))
+        .await;
+    h.conflicts(&h.plain_commit(home, Vec::new(), vec![take(9), take(1)]))
+        .await;
+    assert_eq!(super::counters::previews(&h, of).await, None);
     assert_consistent(fixture, &h).await;
 }

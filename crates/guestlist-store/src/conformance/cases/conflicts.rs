@@ -3,16 +3,21 @@
 use core::time::Duration;
 
 use guestlist_access::{AccessCommand, PresetGrant, Sharing};
-use guestlist_membership::link::{LinkCommand, LinkDraft};
+use guestlist_membership::invite::{InviteCommand, InviteDraft, InvitePhase};
+use guestlist_membership::link::{Expiry, LinkCommand, LinkDraft};
 use guestlist_membership::member::{ActingRule, MemberCommand, Status};
 use guestlist_membership::organization::{OrganizationCommand, Pause, Settings};
-use guestlist_membership::{Actor, Command, Joins};
+use guestlist_membership::{Actor, AddressCheck, Command, Joins, Row, SecondInvite};
 use guestlist_types::{GroupName, Member, OrgId, RoleName};
 
-use crate::conformance::harness::{Issued, must, name, neighbour, org, person, user};
+use crate::conformance::harness::{
+    Invited, Issued, email, must, name, neighbour, org, person, user,
+};
 use crate::conformance::observe::{assert_consistent, assert_folds, observe_with};
 use crate::conformance::world::{limited, pattern, read, seats};
 use crate::conformance::{Fixture, Harness, Order};
+use crate::query::Query;
+use crate::store::Store;
 
 /// Decides both, stores the first, and sees the second refused without a trace.
 async fn conflict<F: Fixture>(
@@ -472,4 +477,256 @@ pub async fn organizations_do_not_collide<F: Fixture>(fixture: &F) {
         h.applies(&commit).await;
     }
     assert_consistent(fixture, &h).await;
+}
+
+/// A host without a founder, whose settings say nothing about whom an invite is for.
+async fn inviting<S: Store + ?Sized>(h: &Harness<'_, S>, second_invite: SecondInvite) -> OrgId {
+    let host = org("org_1");
+    let settings = Settings {
+        second_invite,
+        address_check: AddressCheck::Bearer,
+        ..Settings::default()
+    };
+    h.register_with(&host, &name("one"), None, settings).await;
+    host
+}
+
+/// What has become of the invites to an address, oldest first.
+async fn phases<F: Fixture>(
+    fixture: &F,
+    h: &Harness<'_, F::Store>,
+    address: &str,
+) -> Vec<InvitePhase> {
+    fixture.settle(h.store()).await;
+    let query = Query::InvitesTo {
+        address: email(address),
+        phase: None,
+    };
+    let phase = |(_, row)| match row {
+        Row::Invite(invite) => invite.phase(h.now()),
+        row => panic!("{row:?} among invites"),
+    };
+    h.list(&query, 10).await.into_iter().map(phase).collect()
+}
+
+/// Two invites to one address, whose host refuses or replaces a second one: never two live ones.
+pub async fn the_second_invite_to_an_address_conflicts<F: Fixture>(fixture: &F) {
+    for second_invite in [SecondInvite::Refuse, SecondInvite::Replace] {
+        let store = fixture.store().await;
+        let h = Harness::new(&store);
+        let host = inviting(&h, second_invite).await;
+        let (first, _) = h.invite_order(&host, "ann@example.com");
+        let (second, _) = h.invite_order(&host, "ANN@example.com");
+        conflict(fixture, &h, &first, &second).await;
+        let wanted: &[_] = match second_invite {
+            SecondInvite::Refuse => &[InvitePhase::Pending],
+            SecondInvite::Replace => &[InvitePhase::Revoked, InvitePhase::Pending],
+        };
+        assert_eq!(phases(fixture, &h, "ann@example.com").await, wanted);
+        // The same where one has ended before.
+        h.advance(Duration::from_secs(30 * 24 * 3600));
+        let (first, _) = h.invite_order(&host, "ann@example.com");
+        let (second, _) = h.invite_order(&host, "ann@example.com");
+        conflict(fixture, &h, &first, &second).await;
+        let phases = phases(fixture, &h, "ann@example.com").await;
+        let live = phases
+            .iter()
+            .filter(|phase| **phase == InvitePhase::Pending);
+        assert_eq!(live.count(), 1, "never two live ones: {phases:?}");
+    }
+}
+
+/// Invites to several addresses of one host, and to one address of several hosts.
+pub async fn invites_to_other_addresses_do_not_collide<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let one = inviting(&h, SecondInvite::Refuse).await;
+    let two = neighbour(&one);
+    h.register(&two, &name("two")).await;
+    let orders = [
+        h.invite_order(&one, "ann@example.com").0,
+        h.invite_order(&one, "ann@example.co").0,
+        h.invite_order(&two, "ann@example.com").0,
+        h.invite_order(&one, "an@example.com").0,
+    ];
+    for commit in h.prepared_all(&orders).await {
+        h.applies(&commit).await;
+    }
+    assert_eq!(phases(fixture, &h, "ann@example.com").await.len(), 2);
+    assert_consistent(fixture, &h).await;
+}
+
+async fn invited<S: Store + ?Sized>(h: &Harness<'_, S>) -> (OrgId, Invited) {
+    let host = inviting(h, SecondInvite::Refuse).await;
+    let invited = h.new_invite(&host, "ann@example.com").await;
+    (host, invited)
+}
+
+/// Two members who accept one invite.
+pub async fn the_second_acceptance_conflicts<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let (host, invited) = invited(&h).await;
+    let first = h.accept(invited.token, &person("ann"));
+    let second = h.accept(invited.token, &person("bob"));
+    conflict(fixture, &h, &first, &second).await;
+    assert!(h.run(&second).await.is_err(), "it can be used once");
+    assert_eq!(h.membership(&host, &person("bob")).await, None);
+    let found = h.membership(&host, &person("ann")).await;
+    assert_eq!(found.and_then(|found| found.status), Some(Status::Approved));
+}
+
+/// Acceptance of an invite and what the host does to it, either first. Answers whether somebody is
+/// in then.
+async fn accepted_or<F: Fixture>(
+    fixture: &F,
+    accepted_first: bool,
+    other: impl AsyncFn(&Harness<'_, F::Store>, &OrgId, Invited) -> Order,
+) -> bool {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let (host, invited) = invited(&h).await;
+    let accept = h.accept(invited.token, &person("ann"));
+    let other = other(&h, &host, invited).await;
+    if accepted_first {
+        conflict(fixture, &h, &accept, &other).await;
+    } else {
+        conflict(fixture, &h, &other, &accept).await;
+    }
+    let found = h.membership(&host, &person("ann")).await;
+    found.and_then(|found| found.status) == Some(Status::Approved)
+}
+
+/// Acceptance and revocation of one invite, either first.
+pub async fn acceptance_and_revocation_conflict<F: Fixture>(fixture: &F) {
+    for accepted in [true, false] {
+        let is_in = accepted_or(fixture, accepted, async |_, host, invited| {
+            Order::revoke(host, invited.invite)
+        })
+        .await;
+        assert_eq!(is_in, accepted);
+    }
+}
+
+/// Acceptance and resending of one invite, either first: the old token is dead, or there is
+/// nothing left to send.
+pub async fn acceptance_and_resending_conflict<F: Fixture>(fixture: &F) {
+    for accepted in [true, false] {
+        let is_in = accepted_or(fixture, accepted, async |h, host, invited| {
+            h.resend(host, invited.invite).0
+        })
+        .await;
+        assert_eq!(is_in, accepted);
+    }
+}
+
+/// Acceptance and refusal of one invite, either first.
+pub async fn acceptance_and_refusal_conflict<F: Fixture>(fixture: &F) {
+    for accepted in [true, false] {
+        let is_in = accepted_or(fixture, accepted, async |h, host, invited| {
+            h.decline(host, invited.token)
+        })
+        .await;
+        assert_eq!(is_in, accepted);
+    }
+}
+
+/// One person, invited at two addresses, who accepts both: one of them closes with the other.
+pub async fn acceptances_of_one_persons_invites_conflict<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = inviting(&h, SecondInvite::Refuse).await;
+    let (home, work) = ("ann@home.example", "ann@work.example");
+    let first = h.new_invite(&host, home).await;
+    let second = h.new_invite(&host, work).await;
+    let ann = || {
+        Actor::user(user("ann"))
+            .with_verified_email(email(home))
+            .with_verified_email(email(work))
+    };
+    let first = h.accept(first.token, &person("ann")).by(ann());
+    let second = h.accept(second.token, &person("ann")).by(ann());
+    conflict(fixture, &h, &first, &second).await;
+    assert_eq!(phases(fixture, &h, home).await, [InvitePhase::Accepted]);
+    assert_eq!(phases(fixture, &h, work).await, [InvitePhase::Revoked]);
+}
+
+/// Who sent an invite and loses the role meanwhile lets nobody in without review.
+pub async fn an_acceptance_conflicts_with_a_change_of_its_sender<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let (host, ..) = host::<F>(&h).await;
+    let cid = person("cid");
+    h.done(&h.add(&host, &cid, Some("admin"))).await;
+    let by = Actor::user(user("cid")).in_organization(host.clone());
+    let (send, invited) = h.invite_order(&host, "dot@example.com");
+    h.done(&send.by(by)).await;
+    let command = MemberCommand::Remove {
+        member: cid,
+        reason: None,
+    };
+    let accept = h.accept_as(invited.token, "dot", "dot@example.com");
+    conflict(fixture, &h, &Order::member(&host, command), &accept).await;
+    assert_eq!(
+        h.membership(&host, &person("dot")).await,
+        None,
+        "nobody stands for the invite"
+    );
+}
+
+/// A request of somebody who is invited meanwhile is decided again, and answered with the invite.
+pub async fn a_request_conflicts_with_an_invite_sent_meanwhile<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    let mut settings = Settings {
+        discoverable: true,
+        ..Settings::default()
+    };
+    settings.requests.open = true;
+    h.register_with(&host, &name("one"), None, settings).await;
+    let (send, _) = h.invite_order(&host, "ann@example.com");
+    let request = h.request(&host, "ann", "ann@example.com");
+    conflict(fixture, &h, &send, &request).await;
+    let phases = phases(fixture, &h, "ann@example.com").await;
+    assert_eq!(phases, [InvitePhase::Accepted]);
+    let found = h.membership(&host, &person("ann")).await;
+    assert_eq!(found.and_then(|found| found.status), Some(Status::Approved));
+}
+
+/// That the time of a link or an invite is over is written once, and not if it was given more time
+/// meanwhile.
+pub async fn the_end_of_an_expiry_conflicts<F: Fixture>(fixture: &F) {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for again in [true, false] {
+        let store = fixture.store().await;
+        let h = Harness::new(&store);
+        let host = inviting(&h, SecondInvite::Refuse).await;
+        let draft = LinkDraft::auto().expiry(Expiry::After(HOUR));
+        let link = h.new_link(&host, draft).await.link;
+        let draft = InviteDraft::new().expiry(Expiry::After(HOUR));
+        let (send, all) = h.invite_all(&host, &["ann@example.com"], &draft);
+        h.done(&send).await;
+        let invite = all[0].invite;
+        h.advance(HOUR);
+        let expire = || Order::link(&host, LinkCommand::Expire { link });
+        let draft = Box::new(LinkDraft::default().expiry(Expiry::Never));
+        let edit = Order::link(&host, LinkCommand::Edit { link, draft });
+        let first = if again { expire() } else { edit };
+        conflict(fixture, &h, &first, &expire()).await;
+        let expire = || Order::invite(&host, InviteCommand::Expire { invite });
+        let first = if again {
+            expire()
+        } else {
+            h.resend(&host, invite).0
+        };
+        conflict(fixture, &h, &first, &expire()).await;
+        fixture.settle(&store).await;
+        for query in [
+            Query::RunOutLinks { host: None },
+            Query::RunOutInvites { host: None },
+        ] {
+            assert_eq!(h.list(&query, 10).await, [], "{query:?}");
+        }
+    }
 }

@@ -3,13 +3,13 @@
 use core::num::NonZeroU64;
 use core::time::Duration;
 
-use guestlist_membership::link::{LinkCommand, LinkDraft, LinkEvent, UseState, Uses};
+use guestlist_membership::link::{Generation, LinkCommand, LinkDraft, LinkEvent, UseState, Uses};
 use guestlist_membership::organization::Settings;
-use guestlist_membership::{CommandError, Event, Fact, LinkRef, RowKey, Scope, TokenProblem};
+use guestlist_membership::{CommandError, Event, Fact, Home, LinkRef, RowKey, Scope, TokenProblem};
 use guestlist_token::PepperId;
 use guestlist_types::{LinkId, OrgId};
 
-use crate::commit::{Commit, Committed, Write};
+use crate::commit::{Check, Commit, Committed, Write};
 use crate::conformance::harness::{name, org, person};
 use crate::conformance::observe::{assert_consistent, assert_folds, observe_with};
 use crate::conformance::world::{limited, seats};
@@ -415,5 +415,106 @@ pub async fn a_claim_renews_the_digest_of_its_token<F: Fixture>(fixture: &F) {
     // It is still the token that it was.
     h.done(&h.claim(issued.token, &person("bob"))).await;
     assert_eq!(tokens(&h, 2).await, [RowKey::Token(issued.token)]);
+    assert_consistent(fixture, &h).await;
+}
+
+/// The same of the token of an e-mail invite, which is used once.
+pub async fn an_acceptance_renews_the_digest_of_its_token<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = host(&h).await;
+    let invited = h.new_invite(&host, "ann@example.com").await;
+    let other = h.new_invite(&host, "bob@example.com").await;
+    let h = h.with_new_pepper();
+    h.done(&h.accept_as(invited.token, "ann", "ann@example.com"))
+        .await;
+    for (pepper, token) in [(1, other.token), (2, invited.token)] {
+        let pepper = Some(PepperId::new(pepper));
+        let listed = h.list(&Query::Tokens { pepper }, 2).await;
+        let keys: Vec<_> = listed.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, [RowKey::Token(token)]);
+    }
+    assert_consistent(fixture, &h).await;
+}
+
+/// A commit that counts a preview; it keeps no receipt.
+pub(super) fn preview<S: Store + ?Sized>(
+    h: &Harness<'_, S>,
+    (host, link, generation): (&OrgId, LinkId, u32),
+    below: u64,
+) -> Commit {
+    let key = RowKey::PreviewTally(host.clone(), link, Generation::new(generation));
+    let home = Home::Organization(host.clone());
+    h.plain_commit(home, Vec::new(), vec![Write::Take { key, below }])
+}
+
+/// How often a generation of a link's token was previewed; `None`: nobody has counted.
+pub(super) async fn previews<S: Store + ?Sized>(
+    h: &Harness<'_, S>,
+    (host, link, generation): (&OrgId, LinkId, u32),
+) -> Option<u64> {
+    let generation = Generation::new(generation);
+    let fact = Fact::PreviewTally(link, generation);
+    let snapshot = h.load(&Scope::of(host.clone(), vec![fact])).await;
+    let counted = snapshot.records().preview_tally(host, link, generation);
+    let key = RowKey::PreviewTally(host.clone(), link, generation);
+    let revision = snapshot.revision(&key).map(Revision::get);
+    assert_eq!(
+        revision,
+        Some(counted.unwrap_or(0)),
+        "a counter's revision is its count"
+    );
+    counted
+}
+
+/// Previews are counted for each generation of a token by itself, below a bound, without touching
+/// the link and without colliding with claims.
+pub async fn previews_are_counted_one_by_one<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = host(&h).await;
+    let issued = h.new_link(&host, LinkDraft::review()).await;
+    let other = h.new_link(&host, LinkDraft::review()).await;
+    let (link, before) = (issued.link, link_revision(&h, &host, issued.link).await);
+    let of = |generation| (&host, link, generation);
+    assert_eq!(previews(&h, of(1)).await, None);
+    let claim = h.prepared(&h.claim(issued.token, &person("ann"))).await;
+    for count in 1..=4 {
+        h.applies(&preview(&h, of(1), u64::MAX)).await;
+        assert_eq!(previews(&h, of(1)).await, Some(count));
+    }
+    h.applies(&claim).await;
+    // The next token of the link begins at nothing.
+    h.applies(&preview(&h, of(2), u64::MAX)).await;
+    h.applies(&preview(&h, of(3), 1)).await;
+    h.conflicts(&preview(&h, of(3), 1)).await;
+    h.conflicts(&preview(&h, of(1), 4)).await;
+    h.applies(&preview(&h, of(1), 5)).await;
+    for (generation, count) in [(1, Some(5)), (2, Some(1)), (3, Some(1)), (4, None)] {
+        assert_eq!(previews(&h, of(generation)).await, count, "of {generation}");
+    }
+    assert_eq!(previews(&h, (&host, other.link, 1)).await, None);
+    assert_eq!(uses(&h, &host, link).await, (None, Some(1)), "no use");
+    let after = link_revision(&h, &host, link).await;
+    assert_eq!(after, before, "a preview moves no link");
+    // A count can be a precondition, and can go down to nothing and not further.
+    let key = RowKey::PreviewTally(host.clone(), link, Generation::new(3));
+    for (count, applies) in [(0, false), (1, true), (1, false)] {
+        let check = Check::Revision {
+            key: key.clone(),
+            revision: Revision::new(count),
+        };
+        let home = Home::Organization(host.clone());
+        let give = || Write::Give { key: key.clone() };
+        let commit = h.plain_commit(home, vec![check], vec![give(), give()]);
+        if applies {
+            h.applies(&commit).await;
+        } else {
+            h.conflicts(&commit).await;
+        }
+    }
+    assert_eq!(previews(&h, of(3)).await.unwrap_or(0), 0);
+    let events = h.events(&EventFilter::default(), 1000).await;
+    assert_eq!(events.len(), 5, "two of the host, two links and a claim");
     assert_consistent(fixture, &h).await;
 }

@@ -26,7 +26,7 @@ pub async fn the_log_is_complete_and_in_order<F: Fixture>(fixture: &F) {
     for commit in h.applied() {
         let organization = match &commit.home {
             guestlist_membership::Home::Organization(org) => Some(org.clone()),
-            guestlist_membership::Home::Name(_) => None,
+            guestlist_membership::Home::Name(_) | guestlist_membership::Home::Consumer(_) => None,
         };
         let (id, stamp) = (commit.id, commit.stamp);
         let events = commit.events.into_iter();
@@ -157,6 +157,10 @@ pub async fn filters_choose_events<F: Fixture>(fixture: &F) {
         let link = Some(link);
         parts.push(EventFilter { link, ..none() });
     }
+    for invite in [world.waiting.invite, world.accepted.invite, h.invite_id()] {
+        let invite = Some(invite);
+        parts.push(EventFilter { invite, ..none() });
+    }
     for (from, until) in [
         (Some(middle), None),
         (None, Some(middle)),
@@ -180,6 +184,7 @@ pub async fn filters_choose_events<F: Fixture>(fixture: &F) {
                 name: first.name.clone().or(second.name.clone()),
                 member: first.member.clone().or(second.member.clone()),
                 link: first.link.or(second.link),
+                invite: first.invite.or(second.invite),
                 from: first.from.or(second.from),
                 until: first.until.or(second.until),
             };
@@ -198,6 +203,22 @@ pub async fn filters_choose_events<F: Fixture>(fixture: &F) {
         }
     }
     assert!(some > parts.len(), "filters that match something are tried");
+    let names = async |invite| {
+        let invite = Some(invite);
+        let found = h.events(&EventFilter { invite, ..none() }, 2).await;
+        let names = found.iter().map(|recorded| recorded.event.name());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(world.waiting.invite).await, ["invite-sent"]);
+    assert_eq!(
+        names(world.accepted.invite).await,
+        [
+            "invite-sent",
+            "invite-delivered",
+            "invite-accepted",
+            "membership-joined"
+        ]
+    );
     let people = all
         .iter()
         .filter(|recorded| matches!(recorded.stamp.by, By::User { .. }));

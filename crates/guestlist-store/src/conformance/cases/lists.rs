@@ -2,13 +2,14 @@
 
 use core::time::Duration;
 
-use guestlist_membership::link::{LinkCommand, LinkDraft, LinkStatus};
+use guestlist_membership::invite::{InviteCommand, InviteDraft, InvitePhase};
+use guestlist_membership::link::{Expiry, LinkCommand, LinkDraft, LinkStatus};
 use guestlist_membership::member::{MemberCommand, Profile, Status};
-use guestlist_membership::organization::Settings;
-use guestlist_membership::{Command, Row, RowKey};
-use guestlist_types::{EmailAddress, Member, OrgId, Timestamp};
+use guestlist_membership::organization::{OrganizationCommand, Settings};
+use guestlist_membership::{Actor, Command, Row, RowKey};
+use guestlist_types::{EmailAddress, InviteId, LinkId, Member, OrgId, Timestamp};
 
-use crate::conformance::harness::{company, must, name, neighbour, org, person};
+use crate::conformance::harness::{company, email, must, name, neighbour, org, person, user};
 use crate::conformance::observe::{
     assert_consistent, assert_items, expected, filtered_queries, folded, plain_queries,
 };
@@ -16,7 +17,7 @@ use crate::conformance::world::{build, display_name, limited};
 use crate::conformance::{Fixture, Harness, Order};
 use crate::cursor::Cursor;
 use crate::error::StoreError;
-use crate::query::{Listed, MemberFilter, Page, Query};
+use crate::query::{InviteFilter, Listed, MemberFilter, Page, Query};
 use crate::store::Store;
 
 /// Every list, with every filter, has the rows that it describes, in its order.
@@ -518,4 +519,419 @@ pub async fn deleted_links_are_not_listed<F: Fixture>(fixture: &F) {
     };
     assert_eq!(h.list(&uses, 10).await.len(), 1, "attribution stays");
     assert_consistent(fixture, &h).await;
+}
+
+fn invites_of(rows: Vec<(RowKey, Row)>) -> Vec<InviteId> {
+    let id = |key| match key {
+        RowKey::Invite(_, id) => id,
+        key => panic!("{key:?} among invites"),
+    };
+    rows.into_iter().map(|(key, _)| id(key)).collect()
+}
+
+/// Invites are listed oldest first, by what they are at the time of the question, to the
+/// microsecond; by address; and by sender.
+pub async fn invites_are_listed_by_what_they_are_now<F: Fixture>(fixture: &F) {
+    const TTL: Duration = Duration::from_secs(60);
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    h.register_with(&host, &name("one"), Some(user("ann")), Settings::default())
+        .await;
+    let draft = InviteDraft::new().expiry(Expiry::After(TTL));
+    let mut sent = Vec::new();
+    for (number, id) in ["z", "m", "a", "k", "b"].into_iter().enumerate() {
+        let address = format!("{id}@example.com");
+        let (order, all) = h.invite_all(&host, &[address.as_str()], &draft);
+        let order = if number == 3 {
+            order.by(Actor::user(user("ann")).in_organization(host.clone()))
+        } else {
+            order
+        };
+        h.done(&order).await;
+        sent.push(all[0]);
+    }
+    let ids: Vec<_> = sent.iter().map(|invited| invited.invite).collect();
+    h.done(&h.accept_as(sent[0].token, "zoe", "z@example.com"))
+        .await;
+    h.done(&h.decline(&host, sent[1].token)).await;
+    h.done(&Order::revoke(&host, ids[2])).await;
+    let list = |filter| Query::Invites {
+        host: host.clone(),
+        filter,
+    };
+    let in_phase = async |phase| {
+        fixture.settle(&store).await;
+        let phase = Some(phase);
+        let filter = InviteFilter {
+            phase,
+            ..InviteFilter::default()
+        };
+        invites_of(h.list(&list(filter), 1).await)
+    };
+    assert_eq!(
+        invites_of(h.list(&list(InviteFilter::default()), 2).await),
+        ids,
+        "oldest first"
+    );
+    assert_eq!(in_phase(InvitePhase::Accepted).await, ids[..1]);
+    assert_eq!(in_phase(InvitePhase::Declined).await, ids[1..2]);
+    assert_eq!(in_phase(InvitePhase::Revoked).await, ids[2..3]);
+    let end = h.now() + TTL;
+    h.set_now(Timestamp::from_micros(end.as_micros() - 1));
+    assert_eq!(in_phase(InvitePhase::Pending).await, ids[3..]);
+    assert_eq!(in_phase(InvitePhase::Expired).await, []);
+    h.set_now(end);
+    assert_eq!(in_phase(InvitePhase::Pending).await, []);
+    assert_eq!(in_phase(InvitePhase::Expired).await, ids[3..]);
+    h.done(&h.resend(&host, ids[4]).0).await;
+    assert_eq!(in_phase(InvitePhase::Pending).await, ids[4..]);
+    assert_eq!(in_phase(InvitePhase::Expired).await, ids[3..4]);
+    let by_ann = InviteFilter {
+        creator: Some(user("ann")),
+        ..InviteFilter::default()
+    };
+    assert_eq!(invites_of(h.list(&list(by_ann), 10).await), ids[3..4]);
+    let to = |address: &str| InviteFilter {
+        address: Some(email(address)),
+        ..InviteFilter::default()
+    };
+    assert_eq!(
+        invites_of(h.list(&list(to("a@example.com")), 10).await),
+        ids[2..3]
+    );
+    for address in ["%@example.com", "_@example.com", "aa@example.com"] {
+        assert_eq!(h.list(&list(to(address)), 10).await, [], "{address}");
+    }
+    assert_consistent(fixture, &h).await;
+}
+
+/// Invites to one address are found in all hosts, in the order of the hosts and then oldest first,
+/// whatever has become of them.
+pub async fn invites_to_an_address_are_of_all_hosts<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let hosts = ["b", "a", "aa", "B", "~"].map(org);
+    let mut wanted = Vec::new();
+    for (number, host) in hosts.iter().enumerate() {
+        h.register(host, &name(&format!("host-{number}"))).await;
+        for round in 0..2 {
+            let invited = h.new_invite(host, "ann@example.com").await;
+            wanted.push((host.clone(), invited.invite));
+            if round == 0 {
+                h.done(&Order::revoke(host, invited.invite)).await;
+            }
+        }
+        h.new_invite(host, "ann@example.co").await;
+        h.new_invite(host, "nann@example.com").await;
+    }
+    wanted.sort();
+    let list = |phase| Query::InvitesTo {
+        address: email("Ann@Example.com"),
+        phase,
+    };
+    let keys = |rows: Vec<(RowKey, Row)>| {
+        let key = |(key, _)| match key {
+            RowKey::Invite(host, id) => (host, id),
+            key => panic!("{key:?} among invites"),
+        };
+        rows.into_iter().map(key).collect::<Vec<_>>()
+    };
+    fixture.settle(&store).await;
+    for page in [1, 3, 1000] {
+        let found = keys(h.list(&list(None), page).await);
+        assert_items(&wanted, &found, &format!("in pages of {page}"));
+    }
+    let pending = keys(h.list(&list(Some(InvitePhase::Pending)), 2).await);
+    let newest: Vec<_> = wanted.chunks(2).map(|pair| pair[1].clone()).collect();
+    assert_eq!(pending, newest);
+    assert_consistent(fixture, &h).await;
+}
+
+/// Links and invites whose time is over are listed, longest first, until that is written or they
+/// get more time; of one host and of all.
+pub async fn links_and_invites_that_have_run_out_are_listed<F: Fixture>(fixture: &F) {
+    const TTL: Duration = Duration::from_secs(60);
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let one = org("org_1");
+    let two = neighbour(&one);
+    h.register(&one, &name("one")).await;
+    h.register(&two, &name("two")).await;
+    let mut links: Vec<(OrgId, LinkId)> = Vec::new();
+    let mut invites: Vec<(OrgId, InviteId)> = Vec::new();
+    for (number, host) in [&two, &one, &one, &two].into_iter().enumerate() {
+        h.advance(Duration::from_micros(1));
+        let draft = LinkDraft::review().expiry(Expiry::After(TTL));
+        links.push((host.clone(), h.new_link(host, draft).await.link));
+        let draft = InviteDraft::new().expiry(Expiry::After(TTL));
+        let address = format!("user_{number}@example.com");
+        let (send, all) = h.invite_all(host, &[address.as_str()], &draft);
+        h.done(&send).await;
+        invites.push((host.clone(), all[0].invite));
+    }
+    h.new_link(&one, LinkDraft::review()).await;
+    let draft = InviteDraft::new().expiry(Expiry::Never);
+    h.done(&h.invite_all(&one, &["ever@example.com"], &draft).0)
+        .await;
+    let keys = async |query: Query| {
+        fixture.settle(&store).await;
+        let whole = h.list(&query, 1000).await;
+        let paged = h.list(&query, 1).await;
+        assert_items(&whole, &paged, &format!("{query:?}, one by one"));
+        let keys = whole.into_iter().map(|(key, _)| key);
+        keys.collect::<Vec<_>>()
+    };
+    let link = |at: &usize| RowKey::Link(links[*at].0.clone(), links[*at].1);
+    let invite = |at: &usize| RowKey::Invite(invites[*at].0.clone(), invites[*at].1);
+    let look = async |all: &[usize], of_one: &[usize]| {
+        let hosts = [(None, all), (Some(one.clone()), of_one)];
+        for (host, wanted) in hosts {
+            let found = keys(Query::RunOutLinks { host: host.clone() }).await;
+            let expected: Vec<_> = wanted.iter().map(link).collect();
+            assert_eq!(found, expected, "links of {host:?}");
+            let found = keys(Query::RunOutInvites { host: host.clone() }).await;
+            let expected: Vec<_> = wanted.iter().map(invite).collect();
+            assert_eq!(found, expected, "invites of {host:?}");
+        }
+    };
+    let end = (h.now() + TTL).as_micros();
+    h.set_now(Timestamp::from_micros(end - 4));
+    look(&[], &[]).await;
+    h.set_now(Timestamp::from_micros(end - 2));
+    look(&[0, 1], &[1]).await;
+    h.set_now(Timestamp::from_micros(end));
+    look(&[0, 1, 2, 3], &[1, 2]).await;
+    assert_consistent(fixture, &h).await;
+    // Written, it is out of the list.
+    let expire = |at: usize| {
+        let ((host, link), (_, invite)) = (&links[at], &invites[at]);
+        [
+            Order::link(host, LinkCommand::Expire { link: *link }),
+            Order::invite(host, InviteCommand::Expire { invite: *invite }),
+        ]
+    };
+    h.all_done(&expire(1)).await;
+    look(&[0, 2, 3], &[2]).await;
+    h.all_done(&expire(1)).await;
+    // With more time as well, and it comes back when that is over.
+    let draft = Box::new(LinkDraft::default().expiry(Expiry::After(TTL)));
+    for at in [1, 2] {
+        let link = links[at].1;
+        let draft = draft.clone();
+        h.done(&Order::link(&one, LinkCommand::Edit { link, draft }))
+            .await;
+        h.done(&h.resend(&one, invites[at].1).0).await;
+    }
+    look(&[0, 3], &[]).await;
+    h.advance(TTL);
+    look(&[0, 3, 1, 2], &[1, 2]).await;
+    // What has come to another end is no matter of time any more.
+    let link_id = links[0].1;
+    h.done(&Order::link(&two, LinkCommand::Delete { link: link_id }))
+        .await;
+    h.done(&Order::revoke(&two, invites[0].1)).await;
+    look(&[3, 1, 2], &[1, 2]).await;
+    assert_consistent(fixture, &h).await;
+}
+
+/// Organizations that can be found are listed by name; one that is renamed moves, and one that is
+/// hidden, suspended or deleted leaves the list.
+pub async fn organizations_are_found_while_they_can_be<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let settings = |discoverable| Settings {
+        discoverable,
+        ..Settings::default()
+    };
+    for (id, shown) in [("1", "m"), ("2", "c"), ("3", "x")] {
+        h.register_with(&org(id), &name(shown), None, settings(true))
+            .await;
+    }
+    h.register_with(&org("4"), &name("hidden"), None, settings(false))
+        .await;
+    let names = async || {
+        fixture.settle(&store).await;
+        let whole = h.list(&Query::Discover { text: None }, 1000).await;
+        let paged = h.list(&Query::Discover { text: None }, 1).await;
+        assert_items(&whole, &paged, "organizations, one by one");
+        let shown = |(key, row)| match (key, row) {
+            (RowKey::Organization(id), Row::Organization(row)) if row.id == id => {
+                row.name.as_str().to_owned()
+            }
+            other => panic!("{other:?} among organizations"),
+        };
+        whole.into_iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["c", "m", "x"]);
+    let rename = |id: &str, to: &str| {
+        let name = name(to);
+        Order::organization(&org(id), OrganizationCommand::Rename { name })
+    };
+    h.done(&Order::reserve_name(&org("1"), &name("z"))).await;
+    h.done(&rename("1", "z")).await;
+    assert_eq!(names().await, ["c", "x", "z"], "renamed");
+    h.done(&Order::settings(&org("2"), settings(false))).await;
+    assert_eq!(names().await, ["x", "z"], "hidden");
+    h.done(&Order::settings(&org("4"), settings(true))).await;
+    assert_eq!(names().await, ["hidden", "x", "z"], "shown");
+    let suspend = |id| Order::organization(&org(id), OrganizationCommand::Suspend);
+    let resume = |id| Order::organization(&org(id), OrganizationCommand::Resume);
+    h.done(&suspend("3")).await;
+    assert_eq!(names().await, ["hidden", "z"], "suspended");
+    // Renamed out of sight.
+    h.done(&Order::reserve_name(&org("3"), &name("a"))).await;
+    h.done(&rename("3", "a")).await;
+    assert_eq!(names().await, ["hidden", "z"], "suspended");
+    h.done(&resume("3")).await;
+    assert_eq!(names().await, ["a", "hidden", "z"], "resumed");
+    h.done(&Order::organization(&org("4"), OrganizationCommand::Delete))
+        .await;
+    assert_eq!(names().await, ["a", "z"], "deleted");
+    assert_consistent(fixture, &h).await;
+}
+
+/// Organizations are searched by handle and display name, as members are: no character stands for
+/// another one, and only ASCII letters are the same in both cases.
+pub async fn organizations_are_searched_literally<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let organizations = [
+        ("snake_case", Some("100% sure")),
+        ("snakexcase", Some("100 % sure")),
+        ("a-b", Some("back\\slash [a-z]* ?1 $1")),
+        ("plain", Some("it's \u{c4}rger STRASSE")),
+        ("plain-2", Some("\u{e4}rger stra\u{df}e \u{1f389}")),
+        ("nameless", None),
+    ];
+    for (number, (handle, shown)) in organizations.into_iter().enumerate() {
+        let id = org(&format!("org_{number}"));
+        let settings = Settings {
+            discoverable: true,
+            ..Settings::default()
+        };
+        h.register_with(&id, &name(handle), None, settings).await;
+        let display_name = shown.map(display_name);
+        let command = OrganizationCommand::SetDisplayName { display_name };
+        h.done(&Order::organization(&id, command)).await;
+    }
+    let records = folded(fixture, &h).await;
+    for (text, count) in [
+        ("", 6),
+        ("%", 2),
+        ("100%", 1),
+        ("_", 1),
+        ("e_c", 1),
+        ("exc", 1),
+        ("SNAKE", 2),
+        ("\\", 1),
+        ("\\_", 0),
+        ("*", 1),
+        ("[a-z]", 1),
+        ("?1", 1),
+        ("$1", 1),
+        ("'", 1),
+        ("' OR '1'='1", 0),
+        ("\u{c4}", 1),
+        ("\u{e4}rger", 1),
+        ("\u{c4}RGER", 1),
+        ("strasse", 1),
+        ("STRA\u{df}E", 1),
+        ("\u{1f389}", 1),
+        ("plain", 2),
+        ("NameLess", 1),
+        ("org_", 0),
+        ("\u{0}", 0),
+    ] {
+        let query = Query::Discover {
+            text: Some(text.to_owned()),
+        };
+        let wanted = expected(&query, &records, h.now());
+        assert_eq!(wanted.len(), count, "this suite's own count of {text:?}");
+        for page in [1, 1000] {
+            let found = h.list(&query, page).await;
+            assert_items(&wanted, &found, &format!("with the text {text:?}"));
+        }
+    }
+}
+
+/// What comes before the cursor while invites, organizations and what has run out are read is not
+/// shown, what comes behind it is, and what goes is not missed.
+pub async fn new_lists_are_stable_while_rows_come_and_go<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let settings = || Settings {
+        discoverable: true,
+        ..Settings::default()
+    };
+    let register = async |id: &str| {
+        h.register_with(&org(id), &name(id), None, settings()).await;
+    };
+    let invite = async |id: &str| h.new_invite(&org(id), "ann@example.com").await.invite;
+    let mut sent = Vec::new();
+    for id in ["b", "d", "f", "h", "k"] {
+        register(id).await;
+        sent.push((org(id), invite(id).await));
+        h.advance(Duration::from_micros(1));
+    }
+    let to = Query::InvitesTo {
+        address: email("ann@example.com"),
+        phase: None,
+    };
+    let run_out = Query::RunOutInvites { host: None };
+    let discover = Query::Discover { text: None };
+    let of_d = Query::Invites {
+        host: org("d"),
+        filter: InviteFilter::default(),
+    };
+    for n in 0..3 {
+        h.new_invite(&org("d"), &format!("{n}@example.com")).await;
+    }
+    h.advance(Duration::from_secs(15 * 24 * 3600));
+    fixture.settle(&store).await;
+    let mut first = Vec::new();
+    for query in [&to, &run_out, &discover, &of_d] {
+        let listed = page(&h, query, 2, None).await;
+        assert_eq!(listed.rows.len(), 2, "{query:?}");
+        let next = listed
+            .next
+            .unwrap_or_else(|| panic!("{query:?}: there is more"));
+        first.push((query, next));
+    }
+    for id in ["a", "c", "e", "z"] {
+        register(id).await;
+        invite(id).await;
+    }
+    let late = h.new_invite(&org("d"), "late@example.com").await.invite;
+    // "d" is where the cursors stand, "f" is behind them.
+    for at in [1, 2] {
+        let (host, invite) = &sent[at];
+        let invite = *invite;
+        h.done(&Order::invite(host, InviteCommand::Expire { invite }))
+            .await;
+        h.done(&Order::organization(host, OrganizationCommand::Suspend))
+            .await;
+    }
+    fixture.settle(&store).await;
+    for (query, cursor) in first {
+        let listed = page(&h, query, 1000, Some(cursor)).await;
+        assert_eq!(listed.next, None, "{query:?}: that was the last page");
+        let hosts: Vec<_> = listed
+            .rows
+            .iter()
+            .filter_map(|(key, _)| key.organization())
+            .map(OrgId::as_str)
+            .collect();
+        let wanted: &[&str] = match query {
+            Query::InvitesTo { .. } => &["e", "f", "h", "k", "z"],
+            Query::Discover { .. } => &["e", "h", "k", "z"],
+            Query::RunOutInvites { .. } => &["h", "k", "d", "d", "d"],
+            _ => &["d", "d", "d"],
+        };
+        assert_eq!(hosts, wanted, "{query:?}");
+        if let Query::Invites { .. } = query {
+            let last = invites_of(listed.rows).last().copied();
+            assert_eq!(last, Some(late), "the newest is last");
+        }
+    }
 }

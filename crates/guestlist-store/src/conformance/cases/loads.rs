@@ -4,15 +4,18 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use guestlist_access::{AccessBook, AccessCommand, Sharing};
-use guestlist_membership::link::LinkDraft;
+use guestlist_membership::invite::InviteDraft;
+use guestlist_membership::link::{Generation, LinkDraft, Preset};
 use guestlist_membership::member::{ActingRule, MemberCommand};
 use guestlist_membership::organization::Settings;
-use guestlist_membership::{Actor, Event, Fact, LinkRef, Root, RowKey, Scope};
+use guestlist_membership::{
+    Actor, Event, Fact, Home, InviteRef, LinkRef, Root, RowKey, Scope, Sequence,
+};
 use guestlist_types::{LinkId, Member, OrgId};
 
-use crate::conformance::harness::{company, must, name, org, person, user};
+use crate::conformance::harness::{company, consumer, email, must, name, org, person, user};
 use crate::conformance::observe::{assert_consistent, assert_folds};
-use crate::conformance::world::build;
+use crate::conformance::world::{CONSUMER, build};
 use crate::conformance::{Fixture, Harness, Order};
 use crate::event::EventFilter;
 use crate::snapshot::{KnownBook, Load, Revision};
@@ -48,6 +51,23 @@ fn every_fact(host: &OrgId, member: &Member, link: LinkId) -> Vec<Fact> {
         Fact::Book,
         Fact::BookForLink(id()),
         Fact::BookForLink(LinkRef::OfToken),
+        Fact::Invite(InviteRef::Id(guestlist_types::InviteId::from_bytes(
+            *link.as_bytes(),
+        ))),
+        Fact::Invite(InviteRef::OfToken),
+        Fact::Invite(InviteRef::OfMembership(member.clone())),
+        Fact::Invite(InviteRef::OfAddress(email("ann@example.com"))),
+        Fact::InviteToken(InviteRef::OfToken),
+        Fact::InviteCreator(InviteRef::OfToken),
+        Fact::Address(email("ann@example.com")),
+        Fact::AddressOf(member.clone()),
+        Fact::Known(email("bob@example.com")),
+        Fact::KnownOf(InviteRef::OfToken),
+        Fact::BookForInvite(InviteRef::OfToken),
+        Fact::BookForRequests,
+        Fact::PreviewTally(link, Generation::FIRST),
+        Fact::Consumer(consumer("reader")),
+        Fact::Parked(consumer("reader"), Sequence::default()),
     ]
 }
 
@@ -324,4 +344,192 @@ pub async fn access_rules_of_two_organizations_come_together<F: Fixture>(fixture
     let head = RowKey::AccessHead(member);
     assert_eq!(snapshot.revision(&head), Some(Revision::new(1)));
     assert_folds(fixture, &h).await;
+}
+
+/// An e-mail invite is found by its token, by its address and by the membership that came through
+/// it, and leads to its own token, its sender, and what is known of its address.
+pub async fn invites_are_found_through_others<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let (host, address) = (org("org_1"), email("bob@example.com"));
+    h.register_with(&host, &name("one"), Some(user("ann")), Settings::default())
+        .await;
+    let ann = || Actor::user(user("ann")).in_organization(host.clone());
+    let (send, invited) = h.invite_order(&host, "bob@example.com");
+    h.done(&send.by(ann())).await;
+    let id = RowKey::Invite(host.clone(), invited.invite);
+    let found = |reference: InviteRef| {
+        vec![
+            Fact::Known(address.clone()),
+            Fact::Invite(reference.clone()),
+            Fact::InviteToken(reference.clone()),
+            Fact::InviteCreator(reference.clone()),
+            Fact::KnownOf(reference),
+        ]
+    };
+    let roots = || {
+        [
+            (
+                Root::Organization(host.clone()),
+                InviteRef::Id(invited.invite),
+            ),
+            (
+                Root::Name(name("one")),
+                InviteRef::OfAddress(address.clone()),
+            ),
+            (Root::Token(invited.token), InviteRef::OfToken),
+        ]
+    };
+    for (root, reference) in roots() {
+        let facts = found(reference);
+        let scope = Scope { root, facts };
+        let snapshot = h.load(&scope).await;
+        let (records, what) = (snapshot.records(), format!("by {:?}", scope.root));
+        assert_eq!(records.host(), Some(&host), "{what}");
+        let invite = records.invite(&host, invited.invite);
+        assert_eq!(
+            invite.and_then(|invite| invite.token),
+            Some(invited.token),
+            "{what}"
+        );
+        let token = records.token(invited.token);
+        assert!(
+            token.is_some_and(|token| token.tag.is_some()
+                && token.subject.invite() == Some(invited.invite)
+                && token.subject.link().is_none()),
+            "{what}: {token:?}"
+        );
+        let record = records.address(&host, &address);
+        let record = record.map(|record| (record.invite, record.member.clone()));
+        assert_eq!(record, Some((Some(invited.invite), None)), "{what}");
+        assert!(
+            records.membership(&host, &person("ann")).is_some(),
+            "{what}: the sender"
+        );
+        assert_eq!(snapshot.revision(&id), Some(Revision::new(1)), "{what}");
+    }
+    // Sent again, it leads to the new token; accepted, its address leads to the member.
+    let (resend, again) = h.resend(&host, invited.invite);
+    h.done(&resend).await;
+    for (root, reference) in roots() {
+        let scope = Scope {
+            root,
+            facts: found(reference),
+        };
+        let snapshot = h.load(&scope).await;
+        let records = snapshot.records();
+        let token = records.token(again.token);
+        assert!(
+            token.is_some_and(|token| token.valid_until.is_none()),
+            "by {:?}: {token:?}",
+            scope.root
+        );
+    }
+    h.done(&h.accept_as(again.token, "bob", "bob@example.com"))
+        .await;
+    let bob = person("bob");
+    let mut facts = found(InviteRef::OfMembership(bob.clone()));
+    facts.extend([
+        Fact::Membership(bob.clone()),
+        Fact::AddressOf(bob.clone()),
+        Fact::Known(email("nobody@example.com")),
+    ]);
+    let snapshot = h.load(&Scope::of(host.clone(), facts)).await;
+    let records = snapshot.records();
+    assert!(records.invite(&host, invited.invite).is_some());
+    assert_eq!(records.token(again.token), None, "a closed one has none");
+    let record = records.address(&host, &address);
+    let record = record.map(|record| (record.invite, record.member.clone()));
+    assert_eq!(record, Some((None, Some(user("bob")))));
+    let unknown = RowKey::Address(host.clone(), email("nobody@example.com"));
+    assert_eq!(snapshot.revision(&unknown), Some(Revision::ABSENT));
+    assert_consistent(fixture, &h).await;
+}
+
+/// Access rules are read along with an invite or a host that gives groups or grants, and not with
+/// one that gives none.
+pub async fn access_rules_come_with_what_gives_them<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    h.register(&host, &name("one")).await;
+    let group = h.new_group(&host, "Design", false).await;
+    let plain = h.new_invite(&host, "ann@example.com").await;
+    let draft = InviteDraft::new().group(group);
+    let (send, gives) = h.invite_all(&host, &["bob@example.com"], &draft);
+    h.done(&send).await;
+    let books = async |root: Root, fact: Fact| {
+        let facts = match &root {
+            Root::Token(_) => vec![Fact::Invite(InviteRef::OfToken), fact],
+            Root::Organization(_) | Root::Name(_) => vec![Fact::Organization, fact],
+        };
+        let snapshot = h.load(&Scope { root, facts }).await;
+        let books: Vec<_> = snapshot
+            .books()
+            .map(|(of, book)| (of.clone(), book.map(|book| book.groups().count())))
+            .collect();
+        books
+    };
+    let of_invite = || Fact::BookForInvite(InviteRef::OfToken);
+    let whole = [(host.clone(), Some(1))];
+    assert_eq!(books(Root::Token(plain.token), of_invite()).await, []);
+    assert_eq!(books(Root::Token(gives[0].token), of_invite()).await, whole);
+    let by_host = || Root::Organization(host.clone());
+    assert_eq!(books(by_host(), Fact::BookForRequests).await, []);
+    let mut settings = Settings::default();
+    settings.requests.preset = Preset {
+        groups: [group].into(),
+        ..Preset::default()
+    };
+    h.done(&Order::settings(&host, settings)).await;
+    assert_eq!(books(by_host(), Fact::BookForRequests).await, whole);
+}
+
+/// Counters of previews and what consumers keep come back as they were written, beside rows of an
+/// organization and by themselves.
+pub async fn what_is_beside_the_log_is_loaded<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let world = build(&h).await;
+    let mut facts = vec![Fact::Organization];
+    let mut written = Vec::new();
+    for commit in h.applied() {
+        match &commit.home {
+            Home::Consumer(_) => written.extend(commit.writes),
+            Home::Organization(_) if commit.receipt.is_none() => {
+                facts.extend(commit.writes.iter().filter_map(|write| match write.key() {
+                    RowKey::PreviewTally(_, link, generation) => {
+                        Some(Fact::PreviewTally(*link, *generation))
+                    }
+                    _ => None,
+                }));
+            }
+            Home::Organization(_) | Home::Name(_) => {}
+        }
+    }
+    assert!(written.len() > 3, "a consumer that has parked events");
+    facts.extend(written.iter().filter_map(|write| match write.key() {
+        RowKey::Consumer(name) => Some(Fact::Consumer(name.clone())),
+        RowKey::Parked(name, sequence) => Some(Fact::Parked(name.clone(), *sequence)),
+        _ => None,
+    }));
+    let snapshot = h.load(&Scope::of(world.acme.clone(), facts)).await;
+    for write in written {
+        let crate::Write::Put {
+            key, row, revision, ..
+        } = write
+        else {
+            panic!("nothing was deleted: {write:?}");
+        };
+        assert_eq!(snapshot.revision(&key), Some(revision), "{key:?}");
+        assert_eq!(snapshot.records().get(&key), Some(&row), "{key:?}");
+    }
+    let records = snapshot.records();
+    assert!(records.consumer(&consumer(CONSUMER)).is_some());
+    let counts: Vec<_> = records
+        .iter()
+        .filter(|(key, _)| matches!(key, RowKey::PreviewTally(..)))
+        .map(|(_, row)| row.clone())
+        .collect();
+    assert_eq!(counts, [guestlist_membership::Row::Tally(3)]);
 }

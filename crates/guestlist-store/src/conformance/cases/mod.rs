@@ -2,8 +2,10 @@
 
 pub mod commits;
 pub mod conflicts;
+pub mod consumers;
 pub mod counters;
 pub mod durability;
+pub mod erasures;
 pub mod events;
 pub mod lists;
 pub mod loads;

@@ -11,12 +11,15 @@ use guestlist_access::AccessCommand;
 use guestlist_membership::link::{LinkCommand, LinkDraft, LinkEvent};
 use guestlist_membership::member::{Door, MemberEvent, Status};
 use guestlist_membership::organization::Settings;
-use guestlist_membership::{CommandError, Event, Fact, LinkRef, Scope};
+use guestlist_membership::{
+    AddressCheck, CommandError, Event, Fact, Home, InviteRef, LinkRef, Root, Scope, Sequence,
+};
 use guestlist_types::{GroupName, OrgId};
 
-use super::counters::{exhausted, uses};
+use super::consumers::{acknowledge, read_up_to};
+use super::counters::{exhausted, preview, previews, uses};
 use crate::commit::{Commit, Committed};
-use crate::conformance::harness::{must, name, org, person, user};
+use crate::conformance::harness::{consumer, must, name, org, person, user};
 use crate::conformance::observe::assert_folds;
 use crate::conformance::world::{limited, seats};
 use crate::conformance::{CaseFuture, Fixture, Harness, Order};
@@ -271,8 +274,11 @@ pub async fn one_of_many_gets_a_name<F: Fixture>(fixture: &F) {
         .filter(|outcome| **outcome == Committed::Applied)
         .count();
     assert_eq!(applied, 1, "one commit, sent many times: {outcomes:?}");
-    let again = Committed::AlreadyApplied(commit.receipt);
-    let others = outcomes.iter().filter(|outcome| **outcome == again).count();
+    let again = commit.receipt.map(Committed::AlreadyApplied);
+    let others = outcomes
+        .iter()
+        .filter(|outcome| Some(*outcome) == again.as_ref())
+        .count();
     assert_eq!(
         others,
         outcomes.len() - 1,
@@ -459,4 +465,185 @@ impl Drop for Stops<'_> {
             self.stop.store(true, Ordering::Release);
         }
     }
+}
+
+/// Previews that are counted at the same time are all counted, also where each is sent by itself
+/// with others that conflict; a bound is reached and not passed.
+pub async fn previews_race<F: Fixture>(fixture: &F) {
+    const EACH: u64 = 20;
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = host(&h).await;
+    let issued = h.new_link(&host, LinkDraft::review()).await;
+    let bound = EACH + 3;
+    let counted = AtomicUsize::new(0);
+    let jobs = (0..CLAIMERS / 2).map(|number| {
+        let (h, host, counted) = (&h, &host, &counted);
+        job(async move {
+            for _ in 0..EACH {
+                h.applies(&preview(h, (host, issued.link, 1), u64::MAX))
+                    .await;
+                let bounded = preview(h, (host, issued.link, 2), bound);
+                if h.commit(&bounded).await == Committed::Applied {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            let member = person(&format!("user_{number}"));
+            h.done(&h.claim(issued.token, &member)).await;
+        })
+    });
+    at_once(fixture, jobs.collect());
+    let all = EACH * CLAIMERS as u64 / 2;
+    let of = |generation| (&host, issued.link, generation);
+    assert_eq!(previews(&h, of(1)).await, Some(all));
+    assert_eq!(previews(&h, of(2)).await, Some(bound));
+    assert_eq!(counted.into_inner() as u64, bound);
+    assert_folds(fixture, &h).await;
+}
+
+/// Of all processes that read for one consumer, one acknowledges each stretch.
+pub async fn one_of_many_acknowledges<F: Fixture>(fixture: &F) {
+    const STEPS: u64 = 12;
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let name = consumer("webhooks");
+    let stored = AtomicUsize::new(0);
+    let jobs = (0..CLAIMERS / 4).map(|_| {
+        let (h, name, stored) = (&h, &name, &stored);
+        job(async move {
+            loop {
+                let (revision, found) = read_up_to(h, name).await;
+                let read = found.map_or(0, |record| record.acknowledged.commit);
+                assert_eq!(read, revision.get(), "each stretch once");
+                if read == STEPS {
+                    break;
+                }
+                thread::yield_now();
+                let next = Sequence {
+                    commit: read + 1,
+                    ordinal: 0,
+                };
+                if h.commit(&acknowledge(h, name, revision, next)).await == Committed::Applied {
+                    stored.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        })
+    });
+    at_once(fixture, jobs.collect());
+    assert_eq!(stored.into_inner() as u64, STEPS);
+    let commits = h.applied();
+    let homes = commits.iter().map(|commit| &commit.home);
+    assert!(
+        homes
+            .into_iter()
+            .all(|home| matches!(home, Home::Consumer(_))),
+        "nothing else was done"
+    );
+}
+
+/// Of acceptances by several members, refusal and revocation at once, one happens.
+pub async fn one_answer_to_an_invite_wins<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    let settings = Settings {
+        address_check: AddressCheck::Bearer,
+        ..Settings::default()
+    };
+    h.register_with(&host, &name("one"), None, settings).await;
+    for round in 0..6 {
+        let invited = h
+            .new_invite(&host, &format!("user_{round}@example.com"))
+            .await;
+        let member = |number: u32| person(&format!("user_{round}_{number}"));
+        let orders = [
+            h.accept(invited.token, &member(0)),
+            h.accept(invited.token, &member(1)),
+            Order::revoke(&host, invited.invite),
+            h.decline(&host, invited.token),
+            h.accept(invited.token, &member(2)),
+            h.accept(invited.token, &member(3)),
+        ];
+        let won = all_compete(fixture, &h, &orders).await;
+        assert_eq!(won, 1, "one answer");
+        fixture.settle(&store).await;
+        let filter = EventFilter {
+            invite: Some(invited.invite),
+            ..EventFilter::default()
+        };
+        let events = h.events(&filter, 1000).await;
+        let closed = events.iter().filter(|recorded| {
+            matches!(
+                recorded.event,
+                Event::Invite(guestlist_membership::invite::InviteEvent::Closed { .. })
+            )
+        });
+        assert_eq!(closed.count(), 1, "one end: {events:?}");
+        let mut joined = 0;
+        for number in 0..4 {
+            let found = h.membership(&host, &member(number)).await;
+            joined += usize::from(found.is_some());
+        }
+        assert!(joined <= 1, "one invite let {joined} in");
+    }
+    assert_folds(fixture, &h).await;
+}
+
+/// An invite that is sent again and again is always loaded with its own token, and its address
+/// leads to it and nowhere else.
+pub async fn invites_are_loaded_with_their_own_token<F: Fixture>(fixture: &F) {
+    const CHANGES: usize = 40;
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = host(&h).await;
+    let invited = h.new_invite(&host, "bob@example.com").await;
+    let stop = AtomicBool::new(false);
+    let writers = AtomicUsize::new(1);
+    let reader = |root: Root, reference: InviteRef| {
+        let (h, host, stop) = (&h, &host, &stop);
+        let facts = vec![
+            Fact::Invite(reference.clone()),
+            Fact::InviteToken(reference.clone()),
+            Fact::KnownOf(reference),
+        ];
+        let scope = Scope { root, facts };
+        job(async move {
+            while !stop.load(Ordering::Acquire) {
+                let snapshot = h.load(&scope).await;
+                let records = snapshot.records();
+                let invite = records.invite(host, invited.invite);
+                let invite = invite.unwrap_or_else(|| panic!("the invite is gone"));
+                let token = invite.token.and_then(|token| records.token(token));
+                let token = token.unwrap_or_else(|| panic!("an invite without its token"));
+                assert_eq!(
+                    token.generation, invite.generation,
+                    "an invite with another's token"
+                );
+                assert_eq!(token.valid_until, None, "an invite with a dead token");
+                let known = records.address(host, &invite.address);
+                let known = known.and_then(|known| known.invite);
+                assert_eq!(known, Some(invited.invite), "an address of another time");
+            }
+        })
+    };
+    let writing = job(async {
+        let stops = Stops {
+            writers: &writers,
+            stop: &stop,
+        };
+        for _ in 0..CHANGES {
+            h.done(&h.resend(&host, invited.invite).0).await;
+        }
+        drop(stops);
+    });
+    let jobs = vec![
+        reader(Root::Token(invited.token), InviteRef::OfToken),
+        writing,
+        reader(
+            Root::Organization(host.clone()),
+            InviteRef::Id(invited.invite),
+        ),
+    ];
+    at_once(fixture, jobs);
+    assert_folds(fixture, &h).await;
 }

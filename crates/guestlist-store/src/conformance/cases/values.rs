@@ -3,13 +3,16 @@
 use core::time::Duration;
 
 use guestlist_access::{Audience, Grantee};
+use guestlist_membership::invite::InviteDraft;
 use guestlist_membership::link::{Expiry, LinkDraft};
 use guestlist_membership::member::{ActingRule, MemberCommand};
 use guestlist_membership::organization::{OrganizationCommand, Settings};
-use guestlist_membership::{Actor, Fact, LinkRef, Metadata, Scope};
-use guestlist_types::{DisplayName, Label, Member, OrgId, Timestamp};
+use guestlist_membership::{Actor, Fact, LinkRef, Metadata, Row, Scope};
+use guestlist_token::SealedToken;
+use guestlist_types::{DisplayName, Label, Member, Message, OrgId, Timestamp};
 
-use crate::conformance::harness::{company, must, name, org, person, user};
+use crate::commit::Write;
+use crate::conformance::harness::{company, email, must, name, org, person, user};
 use crate::conformance::observe::{assert_consistent, expected, folded, plain_queries};
 use crate::conformance::world::{display_name, grant, large_metadata, limited};
 use crate::conformance::{Fixture, Harness, Order};
@@ -254,7 +257,7 @@ pub async fn all_of_time_is_kept<F: Fixture>(fixture: &F) {
             .await
             .into_iter()
             .filter_map(|(_, row)| match row {
-                guestlist_membership::Row::Membership(row) => Some(row.opened_at.as_micros()),
+                Row::Membership(row) => Some(row.opened_at.as_micros()),
                 _ => None,
             })
             .collect();
@@ -341,4 +344,95 @@ pub async fn a_clock_may_step_back<F: Fixture>(fixture: &F) {
         "the events of one link are in order: {times:?}"
     );
     assert_consistent(fixture, &h).await;
+}
+
+/// Addresses with every character that they may have, the longest ones and those that differ in
+/// little are told apart; what an inviter says comes back with line breaks, markup and letters of
+/// many scripts.
+pub async fn addresses_and_messages_come_back<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("~'%_\\\"");
+    h.register(&host, &name("one")).await;
+    let long_local = format!("{}@{}.example", "l".repeat(64), "d".repeat(60));
+    let long = format!("a@{}.example", ["d".repeat(60).as_str(); 4].join("."));
+    let texts = [
+        "!#$%&'*+/=?^_`{|}~.-@example.com",
+        "'or''='--@example.com",
+        "a.b@example.com",
+        "ab@example.com",
+        "a+b@example.com",
+        "a%@example.com",
+        "a_@example.com",
+        "a@b.c",
+        "a@b.cd",
+        "aa@b.c",
+        &long_local,
+        &long,
+    ];
+    let message = "\u{6f22}\n\n\t\\n'; --%_ <b>\u{1f389}</b> ".repeat(60);
+    let message: String = message.chars().take(2000).collect();
+    let draft = InviteDraft::new()
+        .message(must(Message::parse(&message), "a message"))
+        .metadata(large_metadata());
+    let (send, all) = h.invite_all(&host, &texts, &draft);
+    h.done(&send).await;
+    assert_consistent(fixture, &h).await;
+    for (number, (text, invited)) in texts.iter().zip(&all).enumerate() {
+        let query = Query::InvitesTo {
+            address: email(text),
+            phase: None,
+        };
+        let found = h.list(&query, 10).await;
+        let [(_, Row::Invite(invite))] = &found[..] else {
+            panic!("one invite for {text}, and {found:?}");
+        };
+        assert_eq!(
+            (invite.id, invite.address.as_str()),
+            (invited.invite, *text)
+        );
+        assert_eq!(
+            invite.config.message.as_ref().map(Message::as_str),
+            Some(message.as_str())
+        );
+        h.done(&h.accept_as(invited.token, &format!("user_{number}"), text))
+            .await;
+    }
+    for (number, text) in texts.iter().enumerate() {
+        let fact = Fact::Known(email(text));
+        let snapshot = h.load(&Scope::of(host.clone(), vec![fact])).await;
+        let known = snapshot.records().address(&host, &email(text));
+        let member = known.and_then(|known| known.member.clone());
+        assert_eq!(member, Some(user(&format!("user_{number}"))), "{text}");
+    }
+    assert_consistent(fixture, &h).await;
+}
+
+/// A token that is kept encrypted comes back byte for byte, and one without has none.
+pub async fn a_sealed_token_comes_back<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    h.register(&host, &name("one")).await;
+    let sealed = SealedToken::from_bytes(core::array::from_fn(|at| {
+        u8::try_from(255 - at).unwrap_or(0)
+    }));
+    for expected in [Some(sealed), None] {
+        let (order, issued) = h.create_link(&host, LinkDraft::review());
+        let mut commit = h.prepared(&order).await;
+        for write in &mut commit.writes {
+            if let Write::Put {
+                row: Row::Token(token),
+                ..
+            } = write
+            {
+                token.sealed = expected;
+            }
+        }
+        h.applies(&commit).await;
+        let scope = Scope::of(host.clone(), vec![Fact::Token(issued.token)]);
+        let snapshot = h.load(&scope).await;
+        let found = snapshot.records().token(issued.token);
+        assert_eq!(found.and_then(|token| token.sealed), expected);
+    }
 }

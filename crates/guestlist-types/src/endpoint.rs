@@ -60,10 +60,10 @@ impl EndpointUrlError {
 /// their `xn--` form. `Debug`, `Display` and JSON show the whole text, so an owner who puts a
 /// secret into the query shows it to every log; the signature makes one unnecessary.
 ///
-/// JSON is read as by [`parse`](Self::parse): `https` only.
+/// JSON is read as it was written, `http` too: whether that will do is up to who takes the URL.
 ///
 /// ```
-/// # use guestlist_webhooks::{EndpointUrl, EndpointUrlError};
+/// # use guestlist_types::{EndpointUrl, EndpointUrlError};
 /// let url = EndpointUrl::parse("https://app.example:8443/hooks")?;
 /// assert_eq!((url.host(), url.port()), ("app.example", 8443));
 /// let refused = EndpointUrl::parse("https://user:password@app.example/");
@@ -277,10 +277,10 @@ impl<'de> serde::Deserialize<'de> for EndpointUrl {
         impl serde::de::Visitor<'_> for Visitor {
             type Value = EndpointUrl;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an https url")
+                f.write_str("the url of an endpoint")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EndpointUrl, E> {
-                EndpointUrl::parse(text).map_err(E::custom)
+                EndpointUrl::parse_insecure(text).map_err(E::custom)
             }
         }
         deserializer.deserialize_str(Visitor)
@@ -423,7 +423,7 @@ mod tests {
             format!("{url} {url:?}"),
             r#"https://a.example/x EndpointUrl("https://a.example/x")"#
         );
-        assert!(serde_json::from_str::<EndpointUrl>("\"http://a.example/x\"").is_err());
+        assert!(serde_json::from_str::<EndpointUrl>("\"ftp://a.example/x\"").is_err());
         let refused = serde_json::from_str::<EndpointUrl>("\"https://u:hidden@a.example/\"");
         assert!(!refused.unwrap_err().to_string().contains("hidden"));
     }

@@ -43,6 +43,10 @@ enum Fault {
     IncludesTheEnd,
     ForgetsDeletions,
     ForgetsDigests,
+    ForgetsSeals,
+    ForgetsErasures,
+    ForgetsMarks,
+    ErasesInConflicts,
     RoundsTimes,
     TakesForeignCursors,
     SkipsBetweenPages,
@@ -217,7 +221,17 @@ impl Broken {
             Fault::ForgetsDeletions => commit
                 .writes
                 .retain(|write| !matches!(write, Write::Delete { .. })),
-            Fault::ForgetsDigests | Fault::RoundsTimes => {
+            Fault::ForgetsErasures => commit
+                .writes
+                .retain(|write| !matches!(write, Write::Erase { .. })),
+            Fault::ForgetsMarks => {
+                for write in &mut commit.writes {
+                    if let Write::Erase { mark, .. } = write {
+                        *mark = [0; 32];
+                    }
+                }
+            }
+            Fault::ForgetsDigests | Fault::ForgetsSeals | Fault::RoundsTimes => {
                 for write in &mut commit.writes {
                     match write {
                         Write::Put {
@@ -225,6 +239,12 @@ impl Broken {
                             ..
                         } if self.fault == Fault::ForgetsDigests => {
                             token.tag = None;
+                        }
+                        Write::Put {
+                            row: Row::Token(token),
+                            ..
+                        } if self.fault == Fault::ForgetsSeals => {
+                            token.sealed = None;
                         }
                         Write::Put {
                             row: Row::Membership(row),
@@ -243,6 +263,17 @@ impl Broken {
         if outcome == Committed::Applied {
             let mut receipts = self.receipts.lock().unwrap();
             receipts.extend(commit.receipt.clone().map(|receipt| (commit.id, receipt)));
+        }
+        if self.fault == Fault::ErasesInConflicts && matches!(outcome, Committed::Conflict { .. }) {
+            let erases = |write: &&Write| matches!(write, Write::Erase { .. });
+            let part = Commit {
+                id: Self::fresh_id(),
+                checks: Vec::new(),
+                writes: commit.writes.iter().filter(erases).cloned().collect(),
+                events: Vec::new(),
+                ..commit.clone()
+            };
+            let _ = self.one(&part).await?;
         }
         if self.fault == Fault::KeepsPartsOfConflicts
             && matches!(outcome, Committed::Conflict { .. })
@@ -571,6 +602,12 @@ faults_are_found! {
         loads::rows_are_found_through_others, counters::a_claim_renews_the_digest_of_its_token,
         loads::invites_are_found_through_others,
         counters::an_acceptance_renews_the_digest_of_its_token;
+    forgotten_seals: ForgetsSeals => values::a_sealed_token_comes_back;
+    forgotten_erasures: ForgetsErasures =>
+        erasures::an_erasure_replaces_events_in_their_places,
+        erasures::an_erasure_empties_the_answers_of_its_commits;
+    forgotten_marks: ForgetsMarks => erasures::an_erasure_replaces_events_in_their_places;
+    erasing_conflicts: ErasesInConflicts => erasures::an_erasure_that_conflicts_erases_nothing;
     rounded_times: RoundsTimes =>
         values::all_of_time_is_kept, lists::what_has_run_out_is_listed_as_such;
     foreign_cursors: TakesForeignCursors =>

@@ -16,7 +16,7 @@ use guestlist::{
 
 use crate::common::{builder, register_with, user};
 
-/// Every walk, on both stores.
+/// Every walk, on both stores, and in the table.
 macro_rules! on_both_stores {
     ($($walk:ident),+ $(,)?) => {
         #[test]
@@ -24,23 +24,7 @@ macro_rules! on_both_stores {
             crate::products::table::check(file!(), &[$(stringify!($walk)),+]);
         }
 
-        mod memory {
-            $(
-                #[tokio::test]
-                async fn $walk() {
-                    super::$walk(guestlist::MemoryStore::default()).await;
-                }
-            )+
-        }
-        mod sqlite {
-            $(
-                #[tokio::test]
-                async fn $walk() {
-                    let store = guestlist_sqlite::SqliteStore::builder().in_memory();
-                    super::$walk(store.open().unwrap()).await;
-                }
-            )+
-        }
+        crate::common::on_every_store!($($walk),+);
     };
 }
 pub(crate) use on_both_stores;

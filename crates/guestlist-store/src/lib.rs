@@ -24,6 +24,7 @@ mod memory;
 mod query;
 mod snapshot;
 mod store;
+mod together;
 
 pub use commit::{Check, CommandDigest, Commit, Committed, Draft, Receipt, TokenSecret, Write};
 pub use cursor::{Cursor, CursorError, Position};
@@ -35,3 +36,4 @@ pub use memory::{MemoryKv, MemoryStore};
 pub use query::{InviteFilter, Listed, MemberFilter, Page, PageError, Query};
 pub use snapshot::{KnownBook, Load, Revision, Snapshot};
 pub use store::{Capabilities, Store};
+pub use together::{Flush, Together, Worker};

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Sequence {
     /// Which commit, in the order in which they became visible.
     pub commit: u64,
-    /// Which event of that commit.
-    pub ordinal: u32,
+    /// Which event of that commit, or of all that became visible with it.
+    pub ordinal: u64,
 }
 
 /// How far a consumer has read the feed.

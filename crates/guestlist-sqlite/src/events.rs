@@ -89,7 +89,7 @@ fn values(filter: &EventFilter, start: Sequence) -> Vec<Value> {
         host.map(Bucket::of).into(),
         host.map(OrgId::as_str).into(),
         i64::try_from(start.commit).unwrap_or(i64::MAX).into(),
-        start.ordinal.into(),
+        i64::try_from(start.ordinal).unwrap_or(i64::MAX).into(),
         filter.by.as_ref().map(UserId::as_str).into(),
         filter.name.as_deref().into(),
         kind,
@@ -138,10 +138,9 @@ fn last(connection: &Connection) -> Result<Sequence, Failure> {
 }
 
 pub(crate) fn sequence(row: &SqlRow<'_>) -> Result<Sequence, Failure> {
-    let ordinal: i64 = row.get(1)?;
     Ok(Sequence {
         commit: unsigned(row.get(0)?)?,
-        ordinal: u32::try_from(ordinal).map_err(|_| damaged("the place of an event"))?,
+        ordinal: unsigned(row.get(1)?)?,
     })
 }
 

@@ -296,8 +296,8 @@ fn select(
                 Some(Position::Event(sequence)) => *sequence,
                 Some(_) => return Err(OTHER_LIST),
             };
-            let position = i64::try_from(from.commit).unwrap_or(i64::MAX);
-            values.extend([position.into(), from.ordinal.into()]);
+            let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+            values.extend([number(from.commit), number(from.ordinal)]);
             (PARKED, values)
         }
         Query::Tokens { pepper } => {

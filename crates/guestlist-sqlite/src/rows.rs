@@ -339,8 +339,8 @@ fn key_values(key: &RowKey) -> Vec<Value> {
         RowKey::Consumer(name) => consumer_values(name),
         RowKey::Parked(name, sequence) => {
             let mut values = consumer_values(name);
-            let position = i64::try_from(sequence.commit).unwrap_or(i64::MAX);
-            values.extend([position.into(), sequence.ordinal.into()]);
+            let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+            values.extend([number(sequence.commit), number(sequence.ordinal)]);
             values
         }
         RowKey::Token(selector) => vec![selector.as_i64().into()],
@@ -453,7 +453,7 @@ pub(crate) fn erase(
         json(event)?,
         Value::Digest(mark),
         signed(sequence.commit)?.into(),
-        sequence.ordinal.into(),
+        signed(sequence.ordinal)?.into(),
     ];
     values.extend(host_values(host));
     values.push(commit.as_bytes().into());

@@ -25,6 +25,10 @@ pub enum StoreError {
     /// The store can't be written. Nothing was changed.
     #[error("the store is read-only; nothing was changed")]
     ReadOnly(#[source] Box<dyn Error + Send + Sync>),
+    /// The store refuses who connects to it: a wrong password, a missing privilege. Nothing was
+    /// changed.
+    #[error("the store denies access; nothing was changed")]
+    Denied(#[source] Box<dyn Error + Send + Sync>),
     /// The store holds something that guestlist never wrote, or is damaged.
     #[error("the store is damaged: {what}")]
     Corrupt {
@@ -72,6 +76,7 @@ impl StoreError {
             Self::Unavailable(_) => "store-unavailable",
             Self::Full(_) => "store-full",
             Self::ReadOnly(_) => "store-read-only",
+            Self::Denied(_) => "store-denied",
             Self::Corrupt { .. } => "store-corrupt",
             Self::Foreign { .. } => "store-foreign",
             Self::NewerSchema { .. } => "store-newer-schema",

@@ -48,7 +48,7 @@ struct Entry {
     stamp: Stamp,
     events: Vec<Event>,
     /// What is left of personal data that was erased: of which event, and the mark.
-    erased: BTreeMap<u32, [u8; 32]>,
+    erased: BTreeMap<u64, [u8; 32]>,
 }
 
 impl<K: Kv> KvStore<K> {
@@ -613,7 +613,7 @@ impl<K: Kv> Store for KvStore<K> {
                     keys::log_number(&key).ok_or_else(|| StoreError::corrupt("a log key"))?;
                 let entry: Entry = postcard::from_bytes(payload(&value)?)
                     .map_err(|_| StoreError::corrupt("an entry of the log"))?;
-                for (ordinal, event) in (0_u32..).zip(entry.events) {
+                for (ordinal, event) in (0_u64..).zip(entry.events) {
                     let sequence = Sequence {
                         commit: number,
                         ordinal,

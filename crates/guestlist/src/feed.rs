@@ -56,7 +56,7 @@ impl<S: Store> Guestlist<S> {
             },
             None => Sequence {
                 commit: sequence.commit.saturating_sub(1),
-                ordinal: u32::MAX,
+                ordinal: u64::MAX,
             },
         };
         let filter = EventFilter::default();

@@ -640,7 +640,7 @@ async fn beside_the_log<S: Store + ?Sized>(h: &Harness<'_, S>, acme: &OrgId, iss
         rows.push((
             RowKey::Parked(consumer(CONSUMER), sequence),
             Row::Parked(ParkedRecord {
-                attempts: ordinal + 1,
+                attempts: u32::try_from(ordinal).unwrap_or(u32::MAX) + 1,
                 next_at: (ordinal == 0).then(|| h.now() + HOUR),
                 error: "http-status".to_owned(),
                 reached: vec![0, u32::MAX],

@@ -18,7 +18,7 @@ use crate::query::{Page, Query};
 use crate::snapshot::Revision;
 use crate::store::Store;
 
-const fn at(commit: u64, ordinal: u32) -> Sequence {
+const fn at(commit: u64, ordinal: u64) -> Sequence {
     Sequence { commit, ordinal }
 }
 
@@ -135,7 +135,7 @@ pub async fn an_acknowledgement_is_stored_where_it_begins<F: Fixture>(fixture: &
     }
     let name = &names[0];
     h.advance(Duration::from_secs(1));
-    let late = acknowledge(&h, name, Revision::new(1), at(u64::MAX >> 1, u32::MAX));
+    let late = acknowledge(&h, name, Revision::new(1), at(u64::MAX >> 1, u64::MAX >> 1));
     let other = acknowledge(&h, name, Revision::new(1), at(4, 0));
     h.applies(&late).await;
     for _ in 0..2 {
@@ -175,7 +175,7 @@ pub async fn parked_events_are_listed_in_the_order_of_the_log<F: Fixture>(fixtur
         at(2, 1),
         at(1 << 40, 0),
         at(2, 0),
-        at(1, u32::MAX),
+        at(1, u64::MAX >> 1),
         at(256, 3),
         at(255, 300),
         at(3, 0),
@@ -217,7 +217,7 @@ pub async fn parked_events_are_listed_in_the_order_of_the_log<F: Fixture>(fixtur
     let first = must(Page::first(2), "a page's size");
     let page = must(store.list(&list(&one), &first, h.now()).await, "listing");
     let next: Cursor = page.next.unwrap_or_else(|| panic!("there are seven"));
-    assert_eq!(sequences(page.rows), [at(1, u32::MAX), at(2, 0)]);
+    assert_eq!(sequences(page.rows), [at(1, u64::MAX >> 1), at(2, 0)]);
     let mut delivered = park(&h, &one, at(2, 1), Revision::new(2));
     delivered.writes = vec![Write::Delete {
         key: key.clone(),

@@ -514,6 +514,7 @@ pub async fn previews_are_counted_one_by_one<F: Fixture>(fixture: &F) {
         }
     }
     assert_eq!(previews(&h, of(3)).await.unwrap_or(0), 0);
+    fixture.settle(&store).await;
     let events = h.events(&EventFilter::default(), 1000).await;
     assert_eq!(events.len(), 5, "two of the host, two links and a claim");
     assert_consistent(fixture, &h).await;

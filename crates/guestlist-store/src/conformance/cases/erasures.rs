@@ -17,7 +17,7 @@ struct Left {
     personal: Vec<Recorded>,
 }
 
-async fn left<S: Store + ?Sized>(h: &Harness<'_, S>) -> Left {
+async fn left<F: Fixture>(fixture: &F, h: &Harness<'_, F::Store>) -> Left {
     let host = org("org_1");
     h.register(&host, &name("one")).await;
     for number in 0..2 {
@@ -28,6 +28,7 @@ async fn left<S: Store + ?Sized>(h: &Harness<'_, S>) -> Left {
         h.done(&h.accept_as(invited.token, &id, &address)).await;
     }
     h.done(&Order::leave(&host, &person("person-0"))).await;
+    fixture.settle(h.store()).await;
     let events = h.events(&EventFilter::default(), 1000).await;
     let of_the_first = |recorded: &&Recorded| match &recorded.event {
         Event::Member(event) => event.member() == Some(&person("person-0")),
@@ -86,7 +87,7 @@ fn erased(left: &Left) -> Vec<Recorded> {
 pub async fn an_erasure_replaces_events_in_their_places<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
-    let left = left(&h).await;
+    let left = left(fixture, &h).await;
     let commit = erasing(&h, &left.personal).await;
     h.applies(&commit).await;
     fixture.settle(&store).await;
@@ -117,7 +118,7 @@ pub async fn an_erasure_replaces_events_in_their_places<F: Fixture>(fixture: &F)
 pub async fn an_erasure_empties_the_answers_of_its_commits<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
-    let left = left(&h).await;
+    let left = left(fixture, &h).await;
     let commit = erasing(&h, &left.personal).await;
     h.applies(&commit).await;
     let scope = Scope::of(org("org_1"), vec![Fact::Organization]);
@@ -146,7 +147,7 @@ pub async fn an_erasure_empties_the_answers_of_its_commits<F: Fixture>(fixture: 
 pub async fn an_erasure_that_conflicts_erases_nothing<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
-    let left = left(&h).await;
+    let left = left(fixture, &h).await;
     let commit = erasing(&h, &left.personal).await;
     h.done(&Order::member(
         &org("org_1"),

@@ -1,12 +1,13 @@
-//! The thread that writes, and how commits that wait together are committed together.
+//! The thread that writes, and how the commits of several calls go into one transaction.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::pin::pin;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::thread::{Builder, JoinHandle};
 
-use guestlist_store::StoreError;
+use guestlist_store::{Flush, StoreError, Together, Worker};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
 use crate::apply::{apply_all, apply_guarded, execute};
 use crate::error::{Failure, commit_error};
@@ -16,18 +17,11 @@ use crate::pool::lock;
 /// How many commits go into one transaction at most.
 const BATCH: usize = 256;
 
-type Answer = Result<Vec<Outcome>, StoreError>;
-
-/// The commits of one call and where its answer goes.
-struct Request {
-    plans: Vec<Plan>,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// The thread's other end. Dropping it ends the thread, once all that was sent is done.
+/// Everybody's way to the thread. Dropping it ends the thread, once all that was sent is done.
 pub(crate) struct Writer {
-    requests: Option<Sender<Request>>,
-    thread: Option<JoinHandle<()>>,
+    // Before the thread, which ends when this is gone and no worker has it any more.
+    together: Together<Transactions>,
+    _thread: Joined,
 }
 
 impl Writer {
@@ -35,77 +29,67 @@ impl Writer {
         let (sender, receiver) = channel();
         let thread = Builder::new()
             .name("guestlist-sqlite".to_owned())
-            .spawn(move || run(&connection, &receiver))
+            .spawn(move || receiver.into_iter().for_each(run))
             .map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        let start = move |worker| {
+            let sent = sender.send(worker);
+            sent.map_err(|_| "the thread that writes has ended".into())
+        };
         Ok(Self {
-            requests: Some(sender),
-            thread: Some(thread),
+            together: Together::new(Transactions(connection), 1, BATCH, start),
+            _thread: Joined(Some(thread)),
         })
     }
 
-    pub(crate) async fn apply(&self, plans: Vec<Plan>) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        let sent = self
-            .requests
-            .as_ref()
-            .is_some_and(|requests| requests.send(Request { plans, answer }).is_ok());
-        if !sent {
-            return Err(StoreError::Unavailable("the store is closed".into()));
-        }
-        answered.await.unwrap_or_else(|_| {
-            Err(StoreError::Unknown(
-                "the thread that writes has ended".into(),
-            ))
-        })
+    pub(crate) async fn apply(&self, plans: Vec<Plan>) -> Result<Vec<Outcome>, StoreError> {
+        self.together.commit(plans).await
     }
 }
 
-impl Drop for Writer {
+struct Joined(Option<JoinHandle<()>>);
+
+impl Drop for Joined {
     fn drop(&mut self) {
-        self.requests = None;
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.0.take() {
             // It has no value to give; if it panicked, its callers have been told.
             let _ = thread.join();
         }
     }
 }
 
-fn run(connection: &Mutex<Connection>, requests: &Receiver<Request>) {
-    while let Ok(first) = requests.recv() {
-        let mut size = first.plans.len();
-        let mut batch = vec![first];
-        while size < BATCH
-            && let Ok(request) = requests.try_recv()
-        {
-            size += request.plans.len();
-            batch.push(request);
-        }
-        flush(&lock(connection), batch);
+fn run(worker: Worker) {
+    // Transactions never wait, so there is nothing to be woken for.
+    let _ = pin!(worker).poll(&mut Context::from_waker(Waker::noop()));
+}
+
+/// Each flush is a transaction.
+struct Transactions(Arc<Mutex<Connection>>);
+
+impl Flush for Transactions {
+    type Item = Plan;
+    type Outcome = Outcome;
+
+    async fn flush(&self, batch: Vec<Vec<Plan>>) -> Vec<Result<Vec<Outcome>, StoreError>> {
+        flush(&lock(&self.0), &batch)
     }
 }
 
-fn flush(connection: &Connection, batch: Vec<Request>) {
-    let done = match transact(connection, &batch, false) {
+fn flush(connection: &Connection, batch: &[Vec<Plan>]) -> Vec<Result<Vec<Outcome>, StoreError>> {
+    let done = match transact(connection, batch, false) {
         // Somebody's statement failed. All over again, so that it takes nobody else down.
-        Err(Undone::Applying(_)) if batch.len() > 1 => transact(connection, &batch, true),
+        Err(Undone::Applying(_)) if batch.len() > 1 => transact(connection, batch, true),
         done => done,
     };
     match done {
-        Ok(outcomes) => {
-            for (request, outcome) in batch.into_iter().zip(outcomes) {
-                // Nobody may be waiting for it any more.
-                let _ = request.answer.send(outcome.map_err(StoreError::from));
-            }
-        }
+        Ok(outcomes) => outcomes
+            .into_iter()
+            .map(|outcome| outcome.map_err(StoreError::from))
+            .collect(),
         Err(undone) => {
-            let mut batch = batch.into_iter();
-            let first = batch.next();
-            for request in batch {
-                let _ = request.answer.send(Err(undone.for_another()));
-            }
-            if let Some(request) = first {
-                let _ = request.answer.send(Err(undone.into_error()));
-            }
+            let others = batch.iter().skip(1).map(|_| Err(undone.for_another()));
+            let mut answers: Vec<_> = others.collect();
+            answers.push(Err(undone.into_error()));
+            answers
         }
     }
 }
@@ -139,34 +123,63 @@ impl Undone {
 /// one that SQLite has ended it for.
 fn transact(
     connection: &Connection,
-    batch: &[Request],
+    batch: &[Vec<Plan>],
     guarded: bool,
 ) -> Result<Vec<Result<Vec<Outcome>, Failure>>, Undone> {
     let apply = if guarded { apply_guarded } else { apply_all };
-    execute(connection, "begin immediate", &[]).map_err(Undone::Beginning)?;
+    let transaction = Transaction::begin(connection).map_err(Undone::Beginning)?;
     let mut outcomes = Vec::with_capacity(batch.len());
-    for request in batch {
-        match apply(connection, &request.plans) {
+    for plans in batch {
+        match apply(connection, plans) {
             Err(failure) if !guarded || connection.is_autocommit() => {
-                roll_back(connection);
                 return Err(Undone::Applying(failure));
             }
             outcome => outcomes.push(outcome),
         }
     }
-    let committed = connection
-        .prepare_cached("commit")
-        .and_then(|mut statement| statement.execute([]));
-    if let Err(error) = committed {
-        roll_back(connection);
-        return Err(Undone::Committing(error));
-    }
+    transaction.commit().map_err(Undone::Committing)?;
     Ok(outcomes)
 }
 
-fn roll_back(connection: &Connection) {
-    if !connection.is_autocommit() {
-        // If this failed, the next transaction could not begin, and would say so.
-        let _ = execute(connection, "rollback", &[]);
+/// An open transaction. Dropping it rolls back, also while panicking: the connection is used on.
+struct Transaction<'a>(&'a Connection);
+
+impl<'a> Transaction<'a> {
+    fn begin(connection: &'a Connection) -> Result<Self, Failure> {
+        execute(connection, "begin immediate", &[])?;
+        Ok(Self(connection))
+    }
+
+    fn commit(self) -> rusqlite::Result<()> {
+        self.0.prepare_cached("commit")?.execute([])?;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit() {
+            // If this failed, the next transaction could not begin, and would say so.
+            let _ = execute(self.0, "rollback", &[]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_leaves_no_transaction_open() {
+        let connection = Connection::open_in_memory().unwrap();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _transaction = Transaction::begin(&connection).unwrap();
+            assert!(connection.is_autocommit(), "injected");
+        }));
+        assert!(panicked.is_err());
+        assert!(connection.is_autocommit());
+        Transaction::begin(&connection).unwrap().commit().unwrap();
     }
 }

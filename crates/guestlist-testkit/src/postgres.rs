@@ -16,6 +16,22 @@
 //! Most tests want [`shared`], one server for all tests of a process, and a [`Database`] each. A
 //! test that kills the server or changes its settings starts one for itself.
 //!
+//! # What it costs
+//!
+//! Measured with PostgreSQL 15 on two cores that others use too; on busy ones it is several times as
+//! much. Strategies of `create database`, and not filling segments of the log with zeros, make no
+//! difference that can be told from noise.
+//!
+//! | | `fsync` on | `fsync` off |
+//! |---|---|---|
+//! | start, most of it `initdb` | 1.0 s | 1.0 s |
+//! | create a database, one after the other | 40 to 190 ms | 70 to 200 ms |
+//! | create and drop one, each of 40 by 8 threads | 26 ms | 36 ms |
+//! | drop a database | 12 to 72 ms | 8 to 17 ms |
+//! | kill | 27 ms | 28 ms |
+//! | start again after a kill | 480 ms | 60 ms |
+//! | drop the server | 600 ms | 120 ms |
+//!
 //! # What is left behind
 //!
 //! Nothing: dropping a [`Server`] stops it and removes its folder, also while a test panics. Where
@@ -244,6 +260,7 @@ impl Server {
     }
 
     /// Kills the server and every process of it with `SIGKILL`, as if the machine went.
+    /// Needs `/proc`.
     ///
     /// Answers when the last of them is gone, so that [`start_again`](Self::start_again) can
     /// recover what was committed. Does nothing when the server doesn't run.

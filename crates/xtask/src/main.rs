@@ -168,6 +168,7 @@ mod tests {
             "fmt",
             "clippy",
             "doc",
+            "postgres",
             "test",
             "quickstart",
             "features",

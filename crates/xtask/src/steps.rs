@@ -2,10 +2,10 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     io::{self, BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{self, Command, ExitStatus, Stdio},
 };
 
@@ -50,6 +50,11 @@ pub(crate) const STEPS: &[Step] = &[
         },
     },
     Step {
+        name: "postgres",
+        runs: "looks for a PostgreSQL server; as root with apt-get, installs one that is missing",
+        run: |_| postgres(),
+    },
+    Step {
         name: "test",
         runs: "cargo test --workspace --all-features",
         run: |root| Cargo::new(root, "test --workspace --all-features").run(),
@@ -88,6 +93,75 @@ const FEATURES: &[(&str, &[&str])] = &[
 ];
 
 const FUZZ_SECONDS: u32 = 5;
+
+/// What the tests start servers with.
+const POSTGRES: [&str; 3] = ["initdb", "postgres", "psql"];
+
+fn postgres() -> Result<Outcome, String> {
+    // An order, as it is to the tests: nothing is installed beside it.
+    if let Some(named) = env::var_os("GUESTLIST_PG_BIN") {
+        let dir = PathBuf::from(named);
+        return if has_postgres(&dir) {
+            println!("found in {}", dir.display());
+            Ok(Outcome::Passed)
+        } else {
+            Err(format!(
+                "there is no PostgreSQL server in `{}`: set GUESTLIST_PG_BIN to the folder that \
+                 holds `initdb`, or unset it",
+                dir.display()
+            ))
+        };
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let find = || find_postgres(Path::new("/usr/lib/postgresql"), &path);
+    if find().is_none() && is_root() && env::split_paths(&path).any(|d| d.join("apt-get").is_file())
+    {
+        apt_get("update")?;
+        apt_get("install --yes --no-install-recommends postgresql")?;
+    }
+    let dir = find().ok_or(
+        "no PostgreSQL server found: install Debian's package `postgresql`, or set \
+         GUESTLIST_PG_BIN to the folder that holds `initdb`",
+    )?;
+    println!("found in {}", dir.display());
+    Ok(Outcome::Passed)
+}
+
+fn find_postgres(installed: &Path, path: &OsStr) -> Option<PathBuf> {
+    let versions = fs::read_dir(installed).into_iter().flatten();
+    let versions = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+    // A link of one program leads to where all of them are.
+    let linked = env::split_paths(path).filter_map(|dir| {
+        let initdb = dir.join("initdb").canonicalize().ok()?;
+        Some(initdb.parent()?.to_owned())
+    });
+    versions.chain(linked).find(|dir| has_postgres(dir))
+}
+
+fn has_postgres(dir: &Path) -> bool {
+    POSTGRES.iter().all(|program| dir.join(program).is_file())
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").stdin(Stdio::null()).output();
+    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn apt_get(args: &str) -> Result<(), String> {
+    println!("$ DEBIAN_FRONTEND=noninteractive apt-get {args}");
+    let status = Command::new("apt-get")
+        .args(args.split_whitespace())
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!(
+            "`apt-get {args}`: {status}; install Debian's package `postgresql` by hand"
+        )),
+        Err(error) => Err(format!("`apt-get {args}`: {error}")),
+    }
+}
 
 fn quickstart(root: &Path) -> Result<Outcome, String> {
     let dir = root.join(format!("target/xtask-quickstart-{}", process::id()));
@@ -308,6 +382,23 @@ mod tests {
         ] {
             assert!(!is_quickstart_verdict(line), "{line}");
         }
+    }
+
+    #[test]
+    fn a_server_is_found_where_all_its_programs_are() {
+        let root = env::temp_dir().join(format!("xtask-postgres-{}", process::id()));
+        let (installed, bin) = (root.join("lib"), root.join("lib/15/bin"));
+        let find = |path: &OsStr| find_postgres(&installed, path);
+        assert_eq!(find(OsStr::new("")), None);
+        fs::create_dir_all(&bin).unwrap();
+        for program in POSTGRES {
+            assert_eq!(find(bin.as_os_str()), None, "without `{program}`");
+            fs::write(bin.join(program), "").unwrap();
+        }
+        assert_eq!(find(OsStr::new("")), Some(bin.clone()));
+        let elsewhere = find_postgres(&root.join("nothing"), bin.as_os_str());
+        assert_eq!(elsewhere, bin.canonicalize().ok());
+        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub use guestlist_webhooks as webhook;
 /// The traits that generators implement, in the version that guestlist speaks.
 pub use rand_core;
 
+/// The PostgreSQL adapter (`guestlist-postgres`).
+#[cfg(feature = "postgres")]
+pub use guestlist_postgres as postgres;
 /// The SQLite adapter (`guestlist-sqlite`).
 #[cfg(feature = "sqlite")]
 pub use guestlist_sqlite as sqlite;

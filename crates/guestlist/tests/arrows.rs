@@ -35,10 +35,21 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "guestlist-postgres",
+        &[
+            "guestlist-access",
+            "guestlist-membership",
+            "guestlist-store",
+            "guestlist-token",
+            "guestlist-types",
+        ],
+    ),
+    (
         "guestlist",
         &[
             "guestlist-access",
             "guestlist-membership",
+            "guestlist-postgres",
             "guestlist-sqlite",
             "guestlist-store",
             "guestlist-token",
@@ -57,6 +68,7 @@ const RESERVED: &[(&str, &[&str])] = &[
         &[
             "guestlist-store",
             "guestlist-sqlite",
+            "guestlist-postgres",
             "guestlist-webhooks",
             "guestlist",
             "guestlist-mail",
@@ -64,8 +76,14 @@ const RESERVED: &[(&str, &[&str])] = &[
     ),
     (
         "tokio",
-        &["guestlist-sqlite", "guestlist-webhooks", "guestlist-mail"],
+        &[
+            "guestlist-sqlite",
+            "guestlist-postgres",
+            "guestlist-webhooks",
+            "guestlist-mail",
+        ],
     ),
+    ("sqlx", &["guestlist-postgres"]),
     ("hyper", &["guestlist-webhooks"]),
     ("tokio-rustls", &["guestlist-webhooks"]),
     ("lettre", &["guestlist-mail"]),

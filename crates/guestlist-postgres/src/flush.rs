@@ -1,0 +1,545 @@
+//! Applying commits: which of those that wait go into one statement, and what becomes of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use guestlist_store::StoreError;
+use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+
+use crate::error::{During, connect_error, is_overtaken, store_error};
+use crate::plan::{Outcome, Plan};
+use crate::rows::NO_SUCH_EVENT;
+use crate::sql::{Names, Sql};
+use crate::statement::{self, Verdict};
+use crate::value::Value;
+
+/// How often a statement that was overtaken by another transaction is run again. Each time some
+/// other one was applied.
+const MAX_RUNS: usize = 16;
+
+/// Applies on connections of a pool, each statement a transaction of its own.
+pub(crate) struct Engine {
+    pub(crate) pool: PgPool,
+    pub(crate) names: Names,
+    /// Connections for flushes, which are few and always the same, so that their statements are
+    /// planned once and not on each connection of the pool.
+    kept: Mutex<Vec<PgConnection>>,
+    keeps: usize,
+}
+
+/// A commit that waits: of which call, and which of it.
+struct Waiting {
+    call: usize,
+    place: usize,
+    plan: Plan,
+}
+
+type Answers = Vec<Result<Vec<Outcome>, StoreError>>;
+
+impl Engine {
+    /// Keeps at most so many connections for itself.
+    pub(crate) const fn new(pool: PgPool, names: Names, keeps: usize) -> Self {
+        Self {
+            pool,
+            names,
+            kept: Mutex::new(Vec::new()),
+            keeps,
+        }
+    }
+
+    async fn connection(&self) -> Result<PgConnection, sqlx::Error> {
+        if self.pool.is_closed() {
+            self.lock().clear();
+            return Err(sqlx::Error::PoolClosed);
+        }
+        if let Some(connection) = self.lock().pop() {
+            return Ok(connection);
+        }
+        // By the pool, so that whatever the application has set up for its connections holds.
+        let mut connection = self.pool.acquire().await?.detach();
+        // A plan for whatever comes is as good as one for what has come, and is made once.
+        connection
+            .execute("set plan_cache_mode = force_generic_plan")
+            .await?;
+        Ok(connection)
+    }
+
+    fn keep(&self, connection: PgConnection) {
+        let mut kept = self.lock();
+        if kept.len() < self.keeps {
+            kept.push(connection);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One answer for each call.
+    pub(crate) async fn flush(&self, batch: Vec<Vec<Plan>>) -> Answers {
+        let mut open = Open::new(&batch);
+        let waiting: Vec<Waiting> = batch
+            .into_iter()
+            .enumerate()
+            .flat_map(|(call, plans)| {
+                plans
+                    .into_iter()
+                    .enumerate()
+                    .map(move |(place, plan)| Waiting { call, place, plan })
+            })
+            .collect();
+        if waiting.is_empty() {
+            return open.answers();
+        }
+        if self.keeps == 0 {
+            match self.pool.acquire().await {
+                Ok(mut connection) => {
+                    self.rounds(&mut connection, waiting, &mut open).await;
+                }
+                Err(error) => open.fail_all(&connect_error(error)),
+            }
+        } else {
+            match self.connection().await {
+                Ok(mut connection) => {
+                    if self.rounds(&mut connection, waiting, &mut open).await {
+                        self.keep(connection);
+                    }
+                }
+                Err(error) => open.fail_all(&connect_error(error)),
+            }
+        }
+        open.answers()
+    }
+
+    /// Applies all that waits. Whether the connection is good for more.
+    async fn rounds(
+        &self,
+        connection: &mut PgConnection,
+        mut waiting: Vec<Waiting>,
+        open: &mut Open,
+    ) -> bool {
+        while !waiting.is_empty() {
+            let (round, rest) = self.round(waiting);
+            waiting = rest;
+            let again = self.run(connection, round, open).await;
+            // Before those that were not looked at: they came first.
+            waiting.splice(0..0, again);
+            waiting.retain(|commit| !open.has_failed(commit.call));
+        }
+        open.connection_is_good()
+    }
+
+    /// The first that waits, and all that go with it.
+    fn round(&self, waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+        let mut keys = Keys::default();
+        let mut round: Vec<Waiting> = Vec::with_capacity(waiting.len());
+        let mut rest = Vec::new();
+        for commit in waiting {
+            let fits = round.first().is_none_or(|first| {
+                !first.plan.is_alone()
+                    && !commit.plan.is_alone()
+                    && (!self.names.one_bucket || first.plan.bucket == commit.plan.bucket)
+            });
+            if fits && keys.admit(&commit.plan) {
+                round.push(commit);
+            } else {
+                rest.push(commit);
+            }
+        }
+        (round, rest)
+    }
+
+    /// Runs a round; gives back what has to be looked at again.
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        round: Vec<Waiting>,
+        open: &mut Open,
+    ) -> Vec<Waiting> {
+        let plans: Vec<&Plan> = round.iter().map(|commit| &commit.plan).collect();
+        match apply(connection, &self.names, &plans).await {
+            Ok(verdicts) => {
+                let mut again = Vec::new();
+                for (commit, verdict) in round.into_iter().zip(verdicts) {
+                    match verdict {
+                        Verdict::Is(outcome) => open.answer(commit.call, commit.place, outcome),
+                        Verdict::Again => again.push(commit),
+                    }
+                }
+                again
+            }
+            Err(error) if round.len() == 1 || !concerns_one(&error) => {
+                let mut round = round.into_iter();
+                let first = round.next();
+                for commit in round {
+                    open.fail(commit.call, another(&error));
+                }
+                if let Some(first) = first {
+                    open.fail(first.call, error);
+                }
+                Vec::new()
+            }
+            // One of them is at fault, and takes no other one down: each on its own.
+            Err(_) => {
+                for commit in round {
+                    match apply(connection, &self.names, &[&commit.plan]).await {
+                        Ok(verdicts) => {
+                            for verdict in verdicts {
+                                if let Verdict::Is(outcome) = verdict {
+                                    open.answer(commit.call, commit.place, outcome);
+                                }
+                            }
+                        }
+                        Err(error) => open.fail(commit.call, error),
+                    }
+                }
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Applies commits that go together, in a transaction of their own.
+async fn apply(
+    connection: &mut PgConnection,
+    names: &Names,
+    plans: &[&Plan],
+) -> Result<Vec<Verdict>, StoreError> {
+    for _ in 0..MAX_RUNS {
+        let done = match plans {
+            [plan] if plan.is_alone() => apply_alone(connection, names, plan).await,
+            plans => {
+                let sql = statement::commit(names, plans, common_bucket(plans));
+                let rows = fetch(connection, sql).await;
+                match rows {
+                    Ok(rows) => statement::verdicts(plans, &rows).map_err(Failed::Store),
+                    Err(error) => Err(Failed::Sql(error)),
+                }
+            }
+        };
+        match done {
+            Ok(verdicts) => return Ok(verdicts),
+            Err(Failed::Sql(error)) if is_overtaken(&error) || is_deadlock(&error) => {}
+            Err(failed) => return Err(failed.into_error(During::Committing)),
+        }
+    }
+    Err(StoreError::Retryable(
+        "other transactions were faster again and again".into(),
+    ))
+}
+
+/// A commit that counts rows or erases: its rows are locked first, so that a statement that begins
+/// afterwards counts what stays.
+async fn apply_alone(
+    connection: &mut PgConnection,
+    names: &Names,
+    plan: &Plan,
+) -> Result<Vec<Verdict>, Failed> {
+    let mut transaction = connection.begin().await.map_err(before_commit)?;
+    let applied = apply_within(&mut transaction, names, plan).await;
+    match applied {
+        Ok(verdicts) => {
+            transaction.commit().await.map_err(Failed::Sql)?;
+            Ok(verdicts)
+        }
+        Err(failed) => {
+            // If this fails, too, the connection is gone, and with it the transaction.
+            let _ = transaction.rollback().await;
+            Err(failed)
+        }
+    }
+}
+
+async fn apply_within(
+    connection: &mut PgConnection,
+    names: &Names,
+    plan: &Plan,
+) -> Result<Vec<Verdict>, Failed> {
+    let plans = [plan];
+    fetch(connection, statement::lock(names, plan, plan.bucket))
+        .await
+        .map_err(before_commit)?;
+    let sql = statement::commit(names, &plans, plan.bucket);
+    let rows = fetch(connection, sql).await.map_err(before_commit)?;
+    let verdicts = statement::verdicts(&plans, &rows).map_err(Failed::Store)?;
+    if let [Verdict::Is(Outcome::Applied)] = verdicts.as_slice() {
+        for erasure in &plan.erasures {
+            let sql = statement::erase(names, erasure, plan.bucket);
+            let erased = fetch(connection, sql).await.map_err(before_commit)?;
+            if erased.len() != 1 {
+                return Err(Failed::Store(NO_SUCH_EVENT));
+            }
+        }
+    }
+    Ok(verdicts)
+}
+
+/// Applies commits one by one inside somebody else's transaction, each call all or nothing.
+pub(crate) async fn apply_borrowed(
+    connection: &mut PgConnection,
+    names: &Names,
+    plans: &[Plan],
+) -> Result<Vec<Outcome>, StoreError> {
+    let mut outcomes = Vec::with_capacity(plans.len());
+    for plan in plans {
+        outcomes.push(apply_in_savepoint(connection, names, plan).await?);
+    }
+    Ok(outcomes)
+}
+
+/// What fails is undone up to a savepoint, so that the transaction around it can go on.
+async fn apply_in_savepoint(
+    connection: &mut PgConnection,
+    names: &Names,
+    plan: &Plan,
+) -> Result<Outcome, StoreError> {
+    let failure = |error| store_error(error, During::Reading);
+    for _ in 0..MAX_RUNS {
+        connection
+            .execute("savepoint guestlist_commit")
+            .await
+            .map_err(failure)?;
+        match apply_within(connection, names, plan).await {
+            Ok(verdicts) => {
+                connection
+                    .execute("release guestlist_commit")
+                    .await
+                    .map_err(failure)?;
+                return match verdicts.into_iter().next() {
+                    Some(Verdict::Is(outcome)) => Ok(outcome),
+                    _ => Err(StoreError::corrupt("a commit without an answer")),
+                };
+            }
+            Err(failed) => {
+                let undone = connection
+                    .execute("rollback to guestlist_commit; release guestlist_commit")
+                    .await;
+                match failed {
+                    Failed::Before(error) if is_overtaken(&error) && undone.is_ok() => {}
+                    failed => return Err(failed.into_error(During::Reading)),
+                }
+            }
+        }
+    }
+    Err(StoreError::Retryable(
+        "other transactions were faster again and again".into(),
+    ))
+}
+
+/// Runs a statement to its end: what it answers is only good once the server has said that it is
+/// ready for the next.
+pub(crate) async fn fetch(
+    connection: &mut PgConnection,
+    sql: Sql<'_>,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let arguments = sql.parameters.finish()?;
+    sqlx::query_with(AssertSqlSafe(sql.text), arguments)
+        .fetch_all(connection)
+        .await
+}
+
+/// Why commits were not applied.
+enum Failed {
+    Sql(sqlx::Error),
+    /// Before the end of the transaction, which can't have been committed.
+    Before(sqlx::Error),
+    Store(StoreError),
+}
+
+impl Failed {
+    fn into_error(self, during: During) -> StoreError {
+        match self {
+            Self::Sql(error) => store_error(error, during),
+            Self::Before(error) => store_error(error, During::Reading),
+            Self::Store(error) => error,
+        }
+    }
+}
+
+const fn before_commit(error: sqlx::Error) -> Failed {
+    Failed::Before(error)
+}
+
+fn is_deadlock(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "40P01" || code == "40001")
+}
+
+fn common_bucket(plans: &[&Plan]) -> Option<i64> {
+    let mut buckets = plans.iter().map(|plan| plan.bucket);
+    let first = buckets.next().flatten()?;
+    buckets.all(|bucket| bucket == Some(first)).then_some(first)
+}
+
+/// Whether an error may be about one commit of several only.
+const fn concerns_one(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Malformed { .. } | StoreError::Corrupt { .. } | StoreError::Fatal(_)
+    )
+}
+
+/// The same error, for another one that it concerns.
+fn another(error: &StoreError) -> StoreError {
+    let text = || {
+        core::error::Error::source(error)
+            .map_or_else(|| error.to_string(), ToString::to_string)
+            .into()
+    };
+    match error {
+        StoreError::Retryable(_) => StoreError::Retryable(text()),
+        StoreError::Unknown(_) => StoreError::Unknown(text()),
+        StoreError::Unavailable(_) => StoreError::Unavailable(text()),
+        StoreError::Full(_) => StoreError::Full(text()),
+        StoreError::ReadOnly(_) => StoreError::ReadOnly(text()),
+        StoreError::Denied(_) => StoreError::Denied(text()),
+        StoreError::Corrupt { what } => StoreError::corrupt(what.clone()),
+        StoreError::Foreign { what } => StoreError::Foreign { what: what.clone() },
+        StoreError::Malformed { what } => StoreError::Malformed { what },
+        StoreError::Misuse { what } => StoreError::Misuse { what },
+        _ => StoreError::Fatal(text()),
+    }
+}
+
+/// What becomes of the calls of a batch.
+struct Open {
+    calls: Vec<Call>,
+}
+
+struct Call {
+    outcomes: Vec<Option<Outcome>>,
+    error: Option<StoreError>,
+}
+
+impl Open {
+    fn new(batch: &[Vec<Plan>]) -> Self {
+        let call = |plans: &Vec<Plan>| Call {
+            outcomes: plans.iter().map(|_| None).collect(),
+            error: None,
+        };
+        Self {
+            calls: batch.iter().map(call).collect(),
+        }
+    }
+
+    fn answer(&mut self, call: usize, place: usize, outcome: Outcome) {
+        if let Some(open) = self
+            .calls
+            .get_mut(call)
+            .and_then(|call| call.outcomes.get_mut(place))
+        {
+            *open = Some(outcome);
+        }
+    }
+
+    fn fail(&mut self, call: usize, error: StoreError) {
+        if let Some(call) = self.calls.get_mut(call) {
+            call.error.get_or_insert(error);
+        }
+    }
+
+    fn fail_all(&mut self, error: &StoreError) {
+        for call in &mut self.calls {
+            call.error.get_or_insert_with(|| another(error));
+        }
+    }
+
+    /// Whether nothing was said that speaks against using the connection again.
+    fn connection_is_good(&self) -> bool {
+        self.calls.iter().all(|call| {
+            !matches!(
+                call.error,
+                Some(StoreError::Unknown(_) | StoreError::Unavailable(_) | StoreError::Fatal(_))
+            )
+        })
+    }
+
+    fn has_failed(&self, call: usize) -> bool {
+        self.calls
+            .get(call)
+            .is_some_and(|call| call.error.is_some())
+    }
+
+    fn answers(self) -> Answers {
+        self.calls.into_iter().map(Call::answer).collect()
+    }
+}
+
+impl Call {
+    fn answer(self) -> Result<Vec<Outcome>, StoreError> {
+        let applied = |outcome: &Option<Outcome>| matches!(outcome, Some(Outcome::Applied));
+        match self.error {
+            // Some of the call's commits are applied already, and stay so.
+            Some(error) if self.outcomes.iter().any(applied) => {
+                Err(StoreError::Unknown(Box::new(error)))
+            }
+            Some(error) => Err(error),
+            None => self
+                .outcomes
+                .into_iter()
+                .map(|outcome| {
+                    outcome.ok_or_else(|| StoreError::corrupt("a commit without an answer"))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What the commits of a round read and write.
+#[derive(Default)]
+struct Keys {
+    held: BTreeMap<(&'static str, Vec<Value>), Hold>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Reads,
+    Writes,
+    /// Adds one to a counter that may be at most this.
+    Counts(i64),
+}
+
+impl Keys {
+    /// Adds a commit, unless it reads or writes what one before it writes.
+    fn admit(&mut self, plan: &Plan) -> bool {
+        let wanted = Self::of(plan);
+        let fits = wanted.iter().all(|(key, hold)| {
+            self.held
+                .get(key)
+                .is_none_or(|held| held == hold && *hold != Hold::Writes)
+        });
+        if fits {
+            self.held.extend(wanted);
+        }
+        fits
+    }
+
+    fn of(plan: &Plan) -> BTreeMap<(&'static str, Vec<Value>), Hold> {
+        let mut keys = BTreeMap::new();
+        if plan.kept.is_some() {
+            keys.insert(("commits", plan.receipt.clone()), Hold::Writes);
+        }
+        for fact in &plan.facts {
+            keys.insert((fact.table.name, fact.key.clone()), Hold::Reads);
+        }
+        for counter in &plan.counters {
+            let hold = if counter.is_simple() {
+                Hold::Counts(counter.most)
+            } else {
+                Hold::Writes
+            };
+            keys.insert((counter.table.name, counter.key.clone()), hold);
+        }
+        for put in &plan.puts {
+            let key = put.values.get(..put.table.key.len()).unwrap_or(&put.values);
+            keys.insert((put.table.name, key.to_vec()), Hold::Writes);
+        }
+        for (table, key) in &plan.deletes {
+            keys.insert((table.name, key.clone()), Hold::Writes);
+        }
+        keys
+    }
+}

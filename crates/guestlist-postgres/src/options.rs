@@ -1,0 +1,141 @@
+//! Where guestlist's tables are, and how they are used.
+
+use guestlist_store::StoreError;
+
+use crate::sql::Names;
+
+/// The most partitions that a table may have.
+pub const MAX_PARTITIONS: u16 = 16;
+
+/// The longest name that PostgreSQL keeps whole.
+const MAX_NAME: usize = 63;
+
+/// Where guestlist's tables are, and how they are used.
+///
+/// ```
+/// use guestlist_postgres::PgOptions;
+///
+/// let options = PgOptions::new().schema("guestlist").partitions(16);
+/// # let _ = options;
+/// ```
+///
+/// **Backups.** A logical backup (`pg_dump`) can be restored into another cluster. Call
+/// [`migrate`](crate::migrate) afterwards, or open the store as usual, before anything is written:
+/// positions in the log are numbers of transactions, which begin anew there, and this puts what
+/// comes behind what there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct PgOptions {
+    pub(crate) schema: Option<String>,
+    pub(crate) migrations_table: String,
+    pub(crate) partitions: u16,
+    pub(crate) migrate: bool,
+    pub(crate) together: bool,
+    pub(crate) flushes: usize,
+    pub(crate) mirrored: bool,
+}
+
+impl Default for PgOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PgOptions {
+    /// What fits most: tables where the search path finds them, migrated when the store is opened,
+    /// and commits that wait at the same time flushed together.
+    pub fn new() -> Self {
+        Self {
+            schema: None,
+            migrations_table: "guestlist_schema".to_owned(),
+            partitions: 0,
+            migrate: true,
+            together: true,
+            flushes: 2,
+            mirrored: false,
+        }
+    }
+
+    /// The tables are in this schema, which is made if it is not there.
+    pub fn schema(mut self, name: impl Into<String>) -> Self {
+        self.schema = Some(name.into());
+        self
+    }
+
+    /// What the table is called that says which steps of guestlist's schema were taken;
+    /// `guestlist_schema` if nothing is said. It is in the same schema as the others.
+    pub fn migrations_table(mut self, name: impl Into<String>) -> Self {
+        self.migrations_table = name.into();
+        self
+    }
+
+    /// Tables are made with this many partitions by hash of their bucket, at most
+    /// [`MAX_PARTITIONS`]; zero, which is what there is if nothing is said: none. It matters when
+    /// the tables are made; a store finds out by itself what it has been opened on.
+    pub const fn partitions(mut self, number: u16) -> Self {
+        self.partitions = number;
+        self
+    }
+
+    /// Whether the tables are made or updated when the store is opened. If not, and they are
+    /// missing or old, opening it fails.
+    pub const fn migrate(mut self, yes: bool) -> Self {
+        self.migrate = yes;
+        self
+    }
+
+    /// Whether commits that wait at the same time are flushed together. If not, each is a
+    /// statement of its own on a connection of its own.
+    pub const fn flush_together(mut self, yes: bool) -> Self {
+        self.together = yes;
+        self
+    }
+
+    /// How many flushes may be under way at the same time; two if nothing is said, at least one.
+    pub const fn flushes(mut self, number: usize) -> Self {
+        self.flushes = if number == 0 { 1 } else { number };
+        self
+    }
+
+    /// Whether the list of a member's memberships is not written with them, because it is on
+    /// another machine, but [from the log](crate::PgStore::mirror).
+    pub const fn mirror_from_log(mut self, yes: bool) -> Self {
+        self.mirrored = yes;
+        self
+    }
+
+    pub(crate) fn names(&self, one_bucket: bool) -> Result<Names, StoreError> {
+        let prefix = match &self.schema {
+            Some(schema) => {
+                check(schema, "the name of the schema")?;
+                format!("{}.", quoted(schema))
+            }
+            None => String::new(),
+        };
+        check(
+            &self.migrations_table,
+            "the name of the table of migrations",
+        )?;
+        if self.partitions > MAX_PARTITIONS {
+            return Err(StoreError::Misuse {
+                what: "there are at most 16 partitions",
+            });
+        }
+        Ok(Names {
+            migrations: format!("{prefix}{}", quoted(&self.migrations_table)),
+            prefix,
+            one_bucket,
+        })
+    }
+}
+
+fn check(name: &str, what: &'static str) -> Result<(), StoreError> {
+    if name.is_empty() || name.len() > MAX_NAME || name.contains('\0') {
+        return Err(StoreError::Misuse { what });
+    }
+    Ok(())
+}
+
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

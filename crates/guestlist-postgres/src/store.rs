@@ -1,0 +1,193 @@
+//! The store that owns a pool of connections.
+
+use core::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use core::time::Duration;
+use guestlist_store::{
+    Capabilities, Commit, Committed, Cursor, EventFilter, EventPage, Flush, Listed, Load, Page,
+    Query, Snapshot, Store, StoreError, Together,
+};
+use guestlist_types::Timestamp;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use tokio::runtime::Handle;
+
+use crate::error::connect_error;
+use crate::flush::Engine;
+use crate::options::PgOptions;
+use crate::plan::{Outcome, Plan};
+use crate::sql::Names;
+use crate::transaction::PgTransaction;
+use crate::{events, list, read, schema};
+
+/// How many commits go into one statement at most.
+const BATCH: usize = 128;
+
+/// A [`Store`] in PostgreSQL, over a pool of connections. Clones share it.
+///
+/// A load is one statement and a commit is one statement, which is a transaction of its own: what
+/// was answered as applied is durable as `synchronous_commit` says. Commits that wait at the same
+/// time in one process go together into one statement; each has its own outcome, and one that is
+/// refused takes no other down. Several processes can use the same database.
+///
+/// Dropping the future of a call drops only its answer: a commit is applied all the same, once it
+/// was sent.
+///
+/// Needs a tokio runtime, as sqlx does.
+#[derive(Clone)]
+pub struct PgStore {
+    engine: Arc<Engine>,
+    together: Together<Flushing>,
+    options: Arc<PgOptions>,
+}
+
+struct Flushing(Arc<Engine>);
+
+impl Flush for Flushing {
+    type Item = Plan;
+    type Outcome = Outcome;
+
+    async fn flush(&self, batch: Vec<Vec<Plan>>) -> Vec<Result<Vec<Outcome>, StoreError>> {
+        self.0.flush(batch).await
+    }
+}
+
+impl PgStore {
+    /// Connects to the database at this address, `postgres://user:password@host/database`, and
+    /// makes guestlist's tables if they are not there. Where the application has a pool of its own,
+    /// [`PgStore::open`] uses that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PgStore::open`]; [`StoreError::Unavailable`] also for an address that is none.
+    pub async fn connect(address: &str) -> Result<Self, StoreError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(16)
+            .acquire_timeout(Duration::from_secs(5))
+            // A connection that has gone is told by its first use, and the call is repeated.
+            .test_before_acquire(false)
+            .connect(address)
+            .await
+            .map_err(connect_error)?;
+        Self::open(pool, PgOptions::new()).await
+    }
+
+    /// A store over the application's own pool. Makes or updates the tables, unless
+    /// [told not to](PgOptions::migrate).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`migrate`](crate::migrate); without migrating, [`StoreError::Misuse`] if the tables
+    /// are missing or old.
+    pub async fn open(pool: PgPool, options: PgOptions) -> Result<Self, StoreError> {
+        let names = options.names(false)?;
+        let mut connection = pool.acquire().await.map_err(connect_error)?;
+        if options.migrate {
+            schema::migrate(&mut connection, &options).await?;
+        } else {
+            schema::check_current(&mut connection, &names, &options).await?;
+        }
+        let one_bucket = schema::is_partitioned(&mut connection, &names).await?;
+        drop(connection);
+        let keeps = if options.together { options.flushes } else { 0 };
+        let names = Names {
+            one_bucket,
+            ..names
+        };
+        let engine = Arc::new(Engine::new(pool, names, keeps));
+        let together = Together::new(
+            Flushing(Arc::clone(&engine)),
+            if options.together {
+                options.flushes
+            } else {
+                usize::MAX
+            },
+            if options.together { BATCH } else { 1 },
+            |worker| {
+                Handle::try_current()?.spawn(worker);
+                Ok(())
+            },
+        );
+        Ok(Self {
+            engine,
+            together,
+            options: Arc::new(options),
+        })
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.engine.pool
+    }
+
+    /// What the store was opened with.
+    pub fn options(&self) -> &PgOptions {
+        &self.options
+    }
+
+    /// The same tables inside the application's own transaction: see [`PgTransaction`].
+    pub fn transaction<'c>(&self, connection: &'c mut PgConnection) -> PgTransaction<'c> {
+        PgTransaction::of(connection, self.engine.names.clone(), self.options.mirrored)
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.engine.pool.acquire().await.map_err(connect_error)
+    }
+}
+
+#[async_trait]
+impl Store for PgStore {
+    async fn load(&self, load: &Load<'_>) -> Result<Snapshot, StoreError> {
+        let mut connection = self.connection().await?;
+        read::load(&mut connection, &self.engine.names, load).await
+    }
+
+    async fn commit(&self, commits: &[Commit]) -> Result<Vec<Committed>, StoreError> {
+        let plans = Plan::all(commits, self.options.mirrored)?;
+        let outcomes = self.together.commit(plans).await?;
+        Ok(outcomes
+            .into_iter()
+            .zip(commits)
+            .map(|(outcome, commit)| outcome.committed(commit))
+            .collect())
+    }
+
+    async fn list(&self, query: &Query, page: &Page, now: Timestamp) -> Result<Listed, StoreError> {
+        let mut connection = self.connection().await?;
+        list::list(&mut connection, &self.engine.names, query, page, now).await
+    }
+
+    async fn events(
+        &self,
+        filter: &EventFilter,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError> {
+        let mut connection = self.connection().await?;
+        events::events(&mut connection, &self.engine.names, filter, after, limit).await
+    }
+
+    /// The feed shows an event once every transaction has ended that was under way when it was
+    /// committed, those of the application among them. How long that takes is not guestlist's to
+    /// say; a second stands for it.
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::immediate(true, true);
+        capabilities.feed_lag = Duration::from_secs(1);
+        if self.options.mirrored {
+            capabilities.memberships_lag = Duration::from_secs(1);
+        }
+        capabilities
+    }
+}
+
+impl fmt::Debug for PgStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgStore")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

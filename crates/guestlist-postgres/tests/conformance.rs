@@ -1,0 +1,146 @@
+//! The public conformance suite: together, one by one, on partitions, and inside transactions.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod common;
+
+use async_trait::async_trait;
+use common::{settle, store_with};
+use guestlist_postgres::{PgOptions, PgStore};
+use guestlist_store::conformance::{CaseFuture, Fixture};
+use guestlist_store::{
+    Capabilities, Commit, Committed, Cursor, EventFilter, EventPage, Listed, Load, Page, Query,
+    Snapshot, Store, StoreError,
+};
+use guestlist_types::Timestamp;
+
+struct Schemas(PgOptions);
+
+#[async_trait]
+impl Fixture for Schemas {
+    type Store = PgStore;
+
+    async fn store(&self) -> PgStore {
+        store_with(self.0.clone()).await
+    }
+
+    async fn reopen(&self, store: PgStore) -> Option<PgStore> {
+        let options = store.options().clone();
+        store.pool().close().await;
+        Some(PgStore::open(common::pool(6).await, options).await.unwrap())
+    }
+
+    async fn settle(&self, store: &PgStore) {
+        settle(store.pool()).await;
+    }
+
+    fn block_on(&self, future: CaseFuture<'_>) {
+        common::block_on(future);
+    }
+}
+
+/// Every call in a transaction of its own, begun and committed as an application does it.
+struct InTransactions(PgStore);
+
+impl InTransactions {
+    async fn begin(&self) -> sqlx::Transaction<'static, sqlx::Postgres> {
+        self.0.pool().begin().await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Store for InTransactions {
+    async fn load(&self, load: &Load<'_>) -> Result<Snapshot, StoreError> {
+        let mut transaction = self.begin().await;
+        let loaded = self.0.transaction(&mut transaction).load(load).await;
+        transaction.commit().await.unwrap();
+        loaded
+    }
+
+    async fn commit(&self, commits: &[Commit]) -> Result<Vec<Committed>, StoreError> {
+        let mut transaction = self.begin().await;
+        let committed = self.0.transaction(&mut transaction).commit(commits).await;
+        if committed.is_ok() {
+            transaction.commit().await.unwrap();
+        } else {
+            transaction.rollback().await.unwrap();
+        }
+        committed
+    }
+
+    async fn list(&self, query: &Query, page: &Page, now: Timestamp) -> Result<Listed, StoreError> {
+        let mut transaction = self.begin().await;
+        let listed = self
+            .0
+            .transaction(&mut transaction)
+            .list(query, page, now)
+            .await;
+        transaction.commit().await.unwrap();
+        listed
+    }
+
+    async fn events(
+        &self,
+        filter: &EventFilter,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError> {
+        let mut transaction = self.begin().await;
+        let events = self
+            .0
+            .transaction(&mut transaction)
+            .events(filter, after, limit)
+            .await;
+        transaction.commit().await.unwrap();
+        events
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+}
+
+struct Transactions;
+
+#[async_trait]
+impl Fixture for Transactions {
+    type Store = InTransactions;
+
+    async fn store(&self) -> InTransactions {
+        InTransactions(store_with(PgOptions::new()).await)
+    }
+
+    async fn reopen(&self, store: InTransactions) -> Option<InTransactions> {
+        Schemas(PgOptions::new())
+            .reopen(store.0)
+            .await
+            .map(InTransactions)
+    }
+
+    async fn settle(&self, store: &InTransactions) {
+        settle(store.0.pool()).await;
+    }
+
+    fn block_on(&self, future: CaseFuture<'_>) {
+        common::block_on(future);
+    }
+}
+
+mod together {
+    use super::*;
+    guestlist_store::conformance_tests!(Schemas(PgOptions::new()));
+}
+
+mod one_by_one {
+    use super::*;
+    guestlist_store::conformance_tests!(Schemas(PgOptions::new().flush_together(false)));
+}
+
+mod partitioned {
+    use super::*;
+    guestlist_store::conformance_tests!(Schemas(PgOptions::new().partitions(4)));
+}
+
+mod transactions {
+    use super::*;
+    guestlist_store::conformance_tests!(Transactions);
+}

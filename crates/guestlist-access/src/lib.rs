@@ -33,6 +33,7 @@ mod command;
 mod coverage;
 mod decide;
 mod event;
+mod index;
 mod pattern;
 mod principal;
 mod role;
@@ -52,6 +53,7 @@ pub use decide::{
     actions, decide, explain, readable, who,
 };
 pub use event::{AccessEvent, evolve};
+pub use index::{AccessIndex, Resolved};
 pub use pattern::{Pattern, PatternError, PatternKind};
 pub use principal::{Episodes, MemberPrincipal, Principal};
 pub use role::{Capability, MAX_ROLES, Role, RoleCatalog, RoleCatalogError, UnknownCapability};

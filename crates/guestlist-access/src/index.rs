@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use guestlist_types::{GrantId, Timestamp};
 use hashbrown::HashTable;
 
-pub use ask::Resolved;
+pub use ask::{Compiled, Resolved};
 use blocks::{append, number};
 use entries::{ENDS, Entries, Entry, List};
 use groups::Groups;

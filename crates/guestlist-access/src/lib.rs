@@ -53,7 +53,7 @@ pub use decide::{
     actions, decide, explain, readable, who,
 };
 pub use event::{AccessEvent, evolve};
-pub use index::{AccessIndex, Resolved};
+pub use index::{AccessIndex, Compiled, Resolved};
 pub use pattern::{Pattern, PatternError, PatternKind};
 pub use principal::{Episodes, MemberPrincipal, Principal};
 pub use role::{Capability, MAX_ROLES, Role, RoleCatalog, RoleCatalogError, UnknownCapability};

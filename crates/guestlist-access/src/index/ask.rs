@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use guestlist_types::{GrantId, GroupId, Key, Timestamp};
 
+use super::blocks::number;
 use super::entries::{ENDS, List, Wanted};
 use super::groups::Walk;
 use super::holders::Holder;
@@ -123,17 +124,19 @@ impl AccessIndex {
     #[inline]
     fn each_batch(&self, key: &Key, ask: &mut impl FnMut(&Wanted) -> bool) -> bool {
         let mut wanted = Wanted::new();
+        if self.patterns.have_everything() {
+            wanted.push(self.hasher.text(b""), 0);
+        }
         let stopped = self.hasher.prefixes(key.as_str().as_bytes(), |hash, end| {
             if !self.patterns.may_have(hash) {
                 return false;
             }
             wanted.push(hash, end);
-            if !wanted.is_full() {
-                return false;
+            wanted.is_full() && {
+                let stop = ask(&wanted);
+                wanted.clear();
+                stop
             }
-            let stop = ask(&wanted);
-            wanted.clear();
-            stop
         });
         stopped || (!wanted.is_empty() && ask(&wanted))
     }
@@ -151,6 +154,14 @@ impl AccessIndex {
         self.entries.bits(place) & ENDS == 0
             || now.is_before_end(self.rows.ends_at(self.hasher, self.entries.row(place)))
     }
+}
+
+/// Some of what is granted to a principal.
+enum Held<'a> {
+    /// What is granted to groups, or audiences.
+    Groups(&'a [u32]),
+    /// What is granted to a member itself.
+    Member(List),
 }
 
 /// The actions that answer for `actions` where a subject has them: what everybody may be told may
@@ -171,23 +182,46 @@ impl<'a> Resolved<'a> {
         if ceiling(self.member, action).is_some() {
             return false;
         }
-        let index = self.index;
-        let own = ActionSet::from(action).bits();
-        let everyone = mask(SubjectNumber(EVERYONE), action.into());
-        let granted = index.each_batch(key, &mut |wanted| {
-            self.each_list(&mut |subject, list| {
-                let mask = if subject.0 == EVERYONE { everyone } else { own };
-                index.entries.scan(list, wanted, &mut |place, which| {
-                    index.entries.bits(place) & mask != 0
-                        && index.is_pattern(place, key, wanted.end(which))
-                        && index.is_live(place, now)
-                })
+        let look = Look::new(self.index, action, key, now);
+        let granted = self.index.each_batch(key, &mut |wanted| {
+            self.each_held(wanted, &mut |is_everyone, place, which| {
+                look.allows(is_everyone, place, wanted.end(which))
             })
         });
-        granted
-            || self
-                .presets()
-                .any(|(_, actions, pattern)| actions.contains(action) && pattern.covers(key))
+        granted || self.preset(action, key).is_some()
+    }
+
+    /// Lays out all that the principal holds, for questions about many keys: about six bytes for
+    /// each pattern that reaches it, and as long as some ten checks.
+    #[must_use]
+    pub fn compile(&self) -> Compiled<'a> {
+        let index = self.index;
+        let mut compiled = Compiled {
+            resolved: *self,
+            everyone: 0,
+            tags: Vec::new(),
+            places: Vec::new(),
+            spread: Vec::new(),
+        };
+        let mut seen = BTreeSet::new();
+        self.each_list(&mut |held| {
+            match held {
+                Held::Member(list) => compiled.add(index, list),
+                Held::Groups(groups) => {
+                    for group in groups.iter().filter(|group| seen.insert(**group)) {
+                        // What everybody has comes first, which is how it is told from the rest.
+                        compiled.add(index, index.groups.list(*group));
+                        if *group == EVERYONE {
+                            compiled.everyone = compiled.places.len();
+                        }
+                    }
+                }
+            }
+            false
+        });
+        let lanes = compiled.tags.len().next_multiple_of(8);
+        compiled.tags.resize(lanes, 0);
+        compiled
     }
 
     /// The decision, with its witness or its reason. What [`Resolved::allows`] is told apart by is
@@ -212,10 +246,7 @@ impl<'a> Resolved<'a> {
         if let Some(grant) = self.own_subjects().find_map(first) {
             return Some(alone(WitnessGrant::Grant(grant)));
         }
-        let mut presets = self.presets();
-        let preset =
-            presets.find(|(_, actions, pattern)| actions.contains(action) && pattern.covers(key));
-        if let Some((index, ..)) = preset {
+        if let Some(index) = self.preset(action, key) {
             return Some(alone(WitnessGrant::Preset(index)));
         }
         let walk = self.walk();
@@ -234,21 +265,18 @@ impl<'a> Resolved<'a> {
         let index = self.index;
         let mut bits = 0;
         index.each_batch(key, &mut |wanted| {
-            self.each_list(&mut |subject, list| {
-                index.entries.scan(list, wanted, &mut |place, which| {
-                    let held = index.entries.bits(place) & !ENDS;
-                    if held & !bits != 0
-                        && index.is_pattern(place, key, wanted.end(which))
-                        && index.is_live(place, now)
-                    {
-                        let told = ActionSet::of(&[Action::PublicRead]).bits();
-                        if subject.0 == EVERYONE && held & told != 0 {
-                            bits |= ActionSet::of(&[Action::Read]).bits();
-                        }
-                        bits |= held;
-                    }
-                    false
-                })
+            self.each_held(wanted, &mut |is_everyone, place, which| {
+                let mut held = index.entries.bits(place) & !ENDS;
+                if is_everyone && held & mask(SubjectNumber(EVERYONE), Action::Read.into()) != 0 {
+                    held |= ActionSet::from(Action::Read).bits();
+                }
+                if held & !bits != 0
+                    && index.is_pattern(place, key, wanted.end(which))
+                    && index.is_live(place, now)
+                {
+                    bits |= held;
+                }
+                false
             })
         });
         let carried = self
@@ -271,11 +299,21 @@ impl<'a> Resolved<'a> {
         }
         let index = self.index;
         let mut texts: Vec<&str> = Vec::new();
-        self.each_list(&mut |subject, list| {
+        let mut take = |subject: SubjectNumber, list: List| {
             let mask = mask(subject, action.into());
             for place in index.entries.all(list) {
                 if index.entries.bits(place) & mask != 0 && index.is_live(place, now) {
                     texts.push(index.patterns.texts().str(index.entries.pattern(place)));
+                }
+            }
+        };
+        self.each_list(&mut |held| {
+            match held {
+                Held::Member(list) => take(SubjectNumber::holder(0), list),
+                Held::Groups(groups) => {
+                    for group in groups {
+                        take(SubjectNumber::group(*group), index.groups.list(*group));
+                    }
                 }
             }
             false
@@ -418,6 +456,14 @@ impl<'a> Resolved<'a> {
             .take_while(move |(_, holder)| counts(holder))
     }
 
+    /// The first of the grants that the membership carries which allows it.
+    #[inline]
+    fn preset(&self, action: Action, key: &Key) -> Option<usize> {
+        self.presets()
+            .find(|(_, actions, pattern)| actions.contains(action) && pattern.covers(key))
+            .map(|(index, ..)| index)
+    }
+
     fn presets(&self) -> impl Iterator<Item = (usize, ActionSet, &'a Pattern)> + use<'a> {
         self.member.into_iter().flat_map(|member| {
             let all = member.grants.iter().enumerate();
@@ -450,91 +496,172 @@ impl<'a> Resolved<'a> {
         ids.map(|group| self.index.groups.id(group)).collect()
     }
 
-    /// Hands out what is granted to the principal, list by list, until `ask` says to stop. A group
-    /// that is reached by several paths may come several times.
+    /// Calls `found` with each entry that may be one of those wanted, until it says to stop:
+    /// whether everybody has it, its place, and which one it may be.
     #[inline]
-    fn each_list(&self, ask: &mut impl FnMut(SubjectNumber, List) -> bool) -> bool {
+    fn each_held(
+        &self,
+        wanted: &Wanted,
+        found: &mut impl FnMut(bool, usize, usize) -> bool,
+    ) -> bool {
         let index = self.index;
-        let mut audience =
-            |number: u32| ask(SubjectNumber::group(number), index.groups.list(number));
-        if audience(EVERYONE) || (self.is_internal() && audience(INTERNAL_USERS)) {
+        self.each_list(&mut |held| match held {
+            Held::Member(list) => {
+                let mut found = |place, which| found(false, place, which);
+                index.entries.scan(list, wanted, &mut found)
+            }
+            Held::Groups(groups) => groups.iter().any(|group| {
+                let mut found = |place, which| found(*group == EVERYONE, place, which);
+                index
+                    .entries
+                    .scan(index.groups.list(*group), wanted, &mut found)
+            }),
+        })
+    }
+
+    /// Hands out what is granted to the principal until `ask` says to stop. A group that is
+    /// reached by several paths may come several times.
+    #[inline]
+    fn each_list(&self, ask: &mut impl FnMut(Held<'_>) -> bool) -> bool {
+        let audiences: &[u32] = if self.is_internal() {
+            &[EVERYONE, INTERNAL_USERS]
+        } else {
+            &[EVERYONE]
+        };
+        if ask(Held::Groups(audiences)) {
             return true;
         }
         let Some(member) = self.member else {
             return false;
         };
-        let outsider = member.is_outsider();
+        let (index, outsider) = (self.index, member.is_outsider());
         let mut too_deep = false;
-        if let Some((number, first)) = self.first {
-            if self.each_of(number, &first, outsider, &mut too_deep, ask) {
+        let mut holder = self.first;
+        while let Some((_, found)) = holder {
+            if ask(Held::Member(found.list)) {
                 return true;
             }
-            if self.more {
-                for (number, holder) in self.holders().skip(1) {
-                    if self.each_of(number, &holder, outsider, &mut too_deep, ask) {
-                        return true;
+            for group in index.holders.groups(&found) {
+                match index.groups.reach(*group, outsider) {
+                    Some(reach) => {
+                        if ask(Held::Groups(reach)) {
+                            return true;
+                        }
                     }
+                    None => too_deep = true,
                 }
             }
+            let next = index.holders.next(&found).filter(|_| self.more);
+            holder = next.filter(|(_, next)| member.episodes.contains(next.episode()));
         }
         if outsider || !member.groups.is_empty() {
             for group in self.carried() {
-                if self.each_reached(group, outsider, &mut too_deep, ask) {
-                    return true;
+                match index.groups.reach(group, outsider) {
+                    Some(reach) => {
+                        if ask(Held::Groups(reach)) {
+                            return true;
+                        }
+                    }
+                    None => too_deep = true,
                 }
             }
         }
-        too_deep && self.each_walked(ask)
+        too_deep && ask(Held::Groups(self.walk().groups()))
+    }
+}
+
+/// What a check looks for in an entry.
+struct Look<'a> {
+    index: &'a AccessIndex,
+    own: u8,
+    everyone: u8,
+    key: &'a Key,
+    now: Timestamp,
+}
+
+impl<'a> Look<'a> {
+    fn new(index: &'a AccessIndex, action: Action, key: &'a Key, now: Timestamp) -> Self {
+        Self {
+            index,
+            own: ActionSet::from(action).bits(),
+            everyone: mask(SubjectNumber(EVERYONE), action.into()),
+            key,
+            now,
+        }
     }
 
-    #[inline]
-    fn each_of(
-        &self,
-        number: u32,
-        holder: &Holder,
-        outsider: bool,
-        too_deep: &mut bool,
-        ask: &mut impl FnMut(SubjectNumber, List) -> bool,
-    ) -> bool {
-        if ask(SubjectNumber::holder(number), holder.list) {
-            return true;
-        }
-        for group in self.index.holders.groups(holder) {
-            if self.each_reached(*group, outsider, too_deep, ask) {
-                return true;
-            }
-        }
-        false
+    fn allows(&self, is_everyone: bool, place: usize, end: usize) -> bool {
+        let mask = if is_everyone { self.everyone } else { self.own };
+        self.index.entries.bits(place) & mask != 0
+            && self.index.is_pattern(place, self.key, end)
+            && self.index.is_live(place, self.now)
+    }
+}
+
+/// A principal with all that it holds laid out, to be asked about many keys.
+///
+/// It borrows the index as [`Resolved`] does, answers the same, and is memory of whoever asked for
+/// it: drop it with the request that it was made for.
+#[derive(Debug, Clone)]
+pub struct Compiled<'a> {
+    resolved: Resolved<'a>,
+    everyone: usize,
+    tags: Vec<u16>,
+    places: Vec<u32>,
+    /// Lists that are too long to lay out; whether everybody has it.
+    spread: Vec<(bool, List)>,
+}
+
+impl<'a> Compiled<'a> {
+    /// For the other questions.
+    #[must_use]
+    pub const fn resolved(&self) -> &Resolved<'a> {
+        &self.resolved
     }
 
-    #[inline]
-    fn each_reached(
-        &self,
-        group: u32,
-        outsider: bool,
-        too_deep: &mut bool,
-        ask: &mut impl FnMut(SubjectNumber, List) -> bool,
-    ) -> bool {
-        let groups = &self.index.groups;
-        let Some(reach) = groups.reach(group, outsider) else {
-            *too_deep = true;
+    /// What [`Resolved::allows`] says. It allocates nothing.
+    #[must_use]
+    pub fn allows(&self, action: Action, key: &Key, now: Timestamp) -> bool {
+        let resolved = &self.resolved;
+        if ceiling(resolved.member, action).is_some() {
             return false;
-        };
-        for group in reach {
-            if ask(SubjectNumber::group(*group), groups.list(*group)) {
-                return true;
-            }
         }
-        false
+        let index = resolved.index;
+        let look = Look::new(index, action, key, now);
+        let granted = index.each_batch(key, &mut |wanted| {
+            let mut found = |at, which| {
+                let place = self.places[at] as usize;
+                look.allows(at < self.everyone, place, wanted.end(which))
+            };
+            wanted.scan(&self.tags, 0, &mut found)
+                || self.spread.iter().any(|(is_everyone, list)| {
+                    let mut found =
+                        |place, which| look.allows(*is_everyone, place, wanted.end(which));
+                    index.entries.scan(*list, wanted, &mut found)
+                })
+        });
+        granted || resolved.preset(action, key).is_some()
     }
 
-    #[inline(never)]
-    fn each_walked(&self, ask: &mut impl FnMut(SubjectNumber, List) -> bool) -> bool {
-        let groups = &self.index.groups;
-        self.walk()
-            .groups()
-            .iter()
-            .any(|group| ask(SubjectNumber::group(*group), groups.list(*group)))
+    fn add(&mut self, index: &AccessIndex, list: List) {
+        if list.is_spread() {
+            self.spread
+                .push((list == index.groups.list(EVERYONE), list));
+            return;
+        }
+        for place in index.entries.all(list) {
+            self.tags.push(index.entries.tag(place));
+            self.places.push(number(place));
+        }
+    }
+
+    /// The memory that it takes, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>()
+            + 2 * self.tags.capacity()
+            + 4 * self.places.capacity()
+            + self.spread.capacity() * size_of::<(bool, List)>()
     }
 }
 

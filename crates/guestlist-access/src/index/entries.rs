@@ -17,10 +17,16 @@ const GROUP: usize = 4;
 const SPREAD: u32 = u32::MAX;
 
 /// What one subject is granted.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct List {
     start: u32,
     len: u32,
+}
+
+impl List {
+    pub(super) const fn is_spread(self) -> bool {
+        self.len == SPREAD
+    }
 }
 
 /// One pattern that is granted with some actions.
@@ -37,34 +43,44 @@ pub(super) struct Entry {
 /// Set in an entry that ends some time.
 pub(super) const ENDS: u8 = 1 << 7;
 
-/// What is looked for in many lists: up to eight prefixes of a key.
+/// How many prefixes are looked for at a time. Keys with more that some pattern has are rare.
+const BATCH: usize = 4;
+
+/// What is looked for in many lists: some prefixes of a key.
 #[derive(Debug)]
 pub(super) struct Wanted {
     len: usize,
-    tags: [[u16; 8]; 8],
-    hashes: [u64; 8],
-    ends: [u16; 8],
+    /// All of them are compared always: those beyond the last one repeat the first.
+    tags: [[u16; 8]; BATCH],
+    hashes: [u64; BATCH],
+    ends: [u16; BATCH],
 }
 
 impl Wanted {
     pub(super) const fn new() -> Self {
         Self {
             len: 0,
-            tags: [[0; 8]; 8],
-            hashes: [0; 8],
-            ends: [0; 8],
+            tags: [[0; 8]; BATCH],
+            hashes: [0; BATCH],
+            ends: [0; BATCH],
         }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, hash: u64, end: usize) {
-        self.tags[self.len & 7] = [tag(hash); 8];
-        self.hashes[self.len & 7] = hash;
-        self.ends[self.len & 7] = u16::try_from(end).unwrap_or(u16::MAX);
+        let tags = [tag(hash); 8];
+        if self.len == 0 {
+            self.tags = [tags; BATCH];
+        }
+        let at = self.len % BATCH;
+        self.tags[at] = tags;
+        self.hashes[at] = hash;
+        self.ends[at] = u16::try_from(end).unwrap_or(u16::MAX);
         self.len += 1;
     }
 
     pub(super) const fn is_full(&self) -> bool {
-        self.len == 8
+        self.len == BATCH
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -76,7 +92,57 @@ impl Wanted {
     }
 
     pub(super) fn end(&self, at: usize) -> usize {
-        usize::from(self.ends[at & 7])
+        usize::from(self.ends[at % BATCH])
+    }
+
+    /// Whether one of these tags is wanted.
+    #[inline]
+    fn is_among<const N: usize>(&self, tags: &[u16; N]) -> bool {
+        let mut hit = [0_u16; N];
+        for wanted in &self.tags {
+            for lane in 0..N {
+                let same = tags[lane] == wanted[lane];
+                hit[lane] |= if same { u16::MAX } else { 0 };
+            }
+        }
+        hit.iter().fold(0, |all, lane| all | lane) != 0
+    }
+
+    /// Calls `found` with each place and what is wanted there, until it says to stop.
+    #[inline(never)]
+    fn sift(
+        &self,
+        tags: &[u16],
+        start: usize,
+        found: &mut impl FnMut(usize, usize) -> bool,
+    ) -> bool {
+        for (lane, tag) in tags.iter().enumerate() {
+            for (which, wanted) in self.tags[..self.len].iter().enumerate() {
+                if *tag == wanted[0] && found(start + lane, which) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// The same for as many tags as there are; their number is a multiple of four.
+    #[inline]
+    pub(super) fn scan(
+        &self,
+        tags: &[u16],
+        start: usize,
+        found: &mut impl FnMut(usize, usize) -> bool,
+    ) -> bool {
+        let (eights, rest) = tags.as_chunks::<8>();
+        for (at, eight) in eights.iter().enumerate() {
+            if self.is_among(eight) && self.sift(eight, start + 8 * at, found) {
+                return true;
+            }
+        }
+        rest.first_chunk::<4>().is_some_and(|four| {
+            self.is_among(four) && self.sift(four, start + 8 * eights.len(), found)
+        })
     }
 }
 
@@ -110,6 +176,10 @@ pub(super) struct Entries {
 }
 
 impl Entries {
+    pub(super) fn tag(&self, place: usize) -> u16 {
+        self.tags[place]
+    }
+
     pub(super) fn bits(&self, place: usize) -> u8 {
         self.bits[place]
     }
@@ -148,54 +218,15 @@ impl Entries {
         if list.len == SPREAD {
             return self.scan_spread(list, wanted, found);
         }
-        let start = list.start as usize;
-        let places = (list.len as usize).next_multiple_of(GROUP);
-        let tags = &self.tags[start..start + places];
-        let (eights, rest) = tags.as_chunks::<8>();
-        let wanted_tags = &wanted.tags[..wanted.len];
-        for (at, eight) in eights.iter().enumerate() {
-            let mut hit = [0_u16; 8];
-            for tag in wanted_tags {
-                for lane in 0..8 {
-                    hit[lane] |= if eight[lane] == tag[lane] {
-                        u16::MAX
-                    } else {
-                        0
-                    };
-                }
-            }
-            if hit != [0; 8] && Self::sift(eight, start + 8 * at, wanted, found) {
-                return true;
-            }
-        }
-        if let Some(four) = rest.first_chunk::<4>() {
-            let mut hit = [0_u16; 4];
-            for tag in wanted_tags {
-                for lane in 0..4 {
-                    hit[lane] |= if four[lane] == tag[lane] { u16::MAX } else { 0 };
-                }
-            }
-            if hit != [0; 4] {
-                return Self::sift(four, start + 8 * eights.len(), wanted, found);
-            }
-        }
-        false
+        wanted.scan(self.tags(list), list.start as usize, found)
     }
 
-    fn sift(
-        tags: &[u16],
-        start: usize,
-        wanted: &Wanted,
-        found: &mut impl FnMut(usize, usize) -> bool,
-    ) -> bool {
-        for (lane, tag) in tags.iter().enumerate() {
-            for (which, wanted) in wanted.tags[..wanted.len].iter().enumerate() {
-                if *tag == wanted[0] && found(start + lane, which) {
-                    return true;
-                }
-            }
-        }
-        false
+    /// The tags of a list that isn't spread, filled up with zeros.
+    #[inline]
+    fn tags(&self, list: List) -> &[u16] {
+        let start = list.start as usize;
+        let places = (list.len as usize).next_multiple_of(GROUP);
+        &self.tags[start..start + places]
     }
 
     #[inline(never)]

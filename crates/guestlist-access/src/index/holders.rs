@@ -10,12 +10,38 @@ use crate::book::Episode;
 
 const NONE: u32 = u32::MAX;
 
+/// The text of a member's id, and in the lowest bit its kind: users and organizations may have
+/// the same ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Name(u32);
+
+impl Name {
+    const fn new(text: u32, kind: MemberKind) -> Self {
+        Self(text << 1 | kind_bit(kind))
+    }
+
+    const fn text(self) -> u32 {
+        self.0 >> 1
+    }
+
+    const fn kind_bit(self) -> u32 {
+        self.0 & 1
+    }
+}
+
+const fn kind_bit(kind: MemberKind) -> u32 {
+    match kind {
+        MemberKind::Org => 0,
+        MemberKind::User => 1,
+    }
+}
+
 /// A member in one of its episodes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Holder {
     pub(super) list: List,
     groups: Span,
-    name: u32,
+    name: Name,
     episode: u32,
     /// The same member in a later episode.
     next: u32,
@@ -38,37 +64,6 @@ pub(super) struct Holders {
     live: usize,
 }
 
-const KIND_BYTES: usize = 1;
-const MAX_NAME: usize = 64 + KIND_BYTES;
-
-/// The kind of a member and its id: users and organizations may have the same ids.
-struct Name {
-    bytes: [u8; MAX_NAME],
-    len: usize,
-}
-
-impl Name {
-    #[inline]
-    fn of(member: &Member) -> Self {
-        let id = member.id().as_bytes();
-        let mut bytes = [0; MAX_NAME];
-        bytes[0] = match member.kind() {
-            MemberKind::Org => b'o',
-            MemberKind::User => b'u',
-        };
-        let len = id.len().min(MAX_NAME - KIND_BYTES);
-        bytes[KIND_BYTES..][..len].copy_from_slice(&id[..len]);
-        Self {
-            bytes,
-            len: KIND_BYTES + len,
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
 impl Holders {
     pub(super) fn get(&self, holder: u32) -> &Holder {
         &self.all[holder as usize]
@@ -88,16 +83,20 @@ impl Holders {
         first.flat_map(|first| self.chain(Some(first)).map(|(number, _)| number))
     }
 
-    #[inline]
-    fn first(&self, hasher: Hasher, name: &[u8]) -> Option<u32> {
-        let same = |holder: &u32| self.names.is(self.all[*holder as usize].name, name);
-        self.table.find(hasher.text(name), same).copied()
+    fn hash(&self, hasher: Hasher, name: Name) -> u64 {
+        hasher.text(self.names.get(name.text())) ^ u64::from(name.kind_bit())
     }
 
     /// The first holder of this member; the others follow it.
     #[inline]
     pub(super) fn first_of(&self, hasher: Hasher, member: &Member) -> Option<u32> {
-        self.first(hasher, Name::of(member).bytes())
+        let (id, kind) = (member.id().as_bytes(), kind_bit(member.kind()));
+        let same = |holder: &u32| {
+            let name = self.get(*holder).name;
+            name.kind_bit() == kind && self.names.is(name.text(), id)
+        };
+        let hash = hasher.text(id) ^ u64::from(kind);
+        self.table.find(hash, same).copied()
     }
 
     /// A holder and those of later episodes.
@@ -109,6 +108,11 @@ impl Holders {
         )
     }
 
+    /// The same member in its next episode.
+    pub(super) fn next(&self, holder: &Holder) -> Option<(u32, Holder)> {
+        (holder.next != NONE).then(|| (holder.next, *self.get(holder.next)))
+    }
+
     pub(super) fn find(&self, hasher: Hasher, member: &Member, episode: Episode) -> Option<u32> {
         self.chain(self.first_of(hasher, member))
             .find(|(_, holder)| holder.episode == episode.get())
@@ -116,9 +120,7 @@ impl Holders {
     }
 
     pub(super) fn intern(&mut self, hasher: Hasher, member: &Member, episode: Episode) -> u32 {
-        let name = Name::of(member);
-        let name = name.bytes();
-        let first = self.first(hasher, name);
+        let first = self.first_of(hasher, member);
         let mut before = None;
         for (number, holder) in self.chain(first) {
             if holder.episode == episode.get() {
@@ -128,18 +130,18 @@ impl Holders {
                 before = Some(number);
             }
         }
-        let text = match first {
+        let name = match first {
             Some(first) => {
-                let text = self.get(first).name;
-                self.names.add_use(text);
-                text
+                let name = self.get(first).name;
+                self.names.add_use(name.text());
+                name
             }
-            None => self.names.add(name),
+            None => Name::new(self.names.add(member.id().as_bytes()), member.kind()),
         };
         let holder = Holder {
             list: List::default(),
             groups: Span::default(),
-            name: text,
+            name,
             episode: episode.get(),
             next: match before {
                 Some(before) => self.get(before).next,
@@ -156,19 +158,20 @@ impl Holders {
             (Some(before), _) => self.all[before as usize].next = added,
             (None, Some(first)) => self.set_first(hasher, name, first, Some(added)),
             (None, None) => {
+                let hash = self.hash(hasher, name);
                 let (all, names) = (&self.all, &self.names);
-                self.table.insert_unique(hasher.text(name), added, |first| {
-                    hasher.text(names.get(all[*first as usize].name))
+                self.table.insert_unique(hash, added, |first| {
+                    let name = all[*first as usize].name;
+                    hasher.text(names.get(name.text())) ^ u64::from(name.kind_bit())
                 });
             }
         }
         added
     }
 
-    fn set_first(&mut self, hasher: Hasher, name: &[u8], first: u32, to: Option<u32>) {
-        let entry = self
-            .table
-            .find_entry(hasher.text(name), |found| *found == first);
+    fn set_first(&mut self, hasher: Hasher, name: Name, first: u32, to: Option<u32>) {
+        let hash = self.hash(hasher, name);
+        let entry = self.table.find_entry(hash, |found| *found == first);
         if let Ok(mut entry) = entry {
             match to {
                 Some(to) => *entry.get_mut() = to,
@@ -197,13 +200,14 @@ impl Holders {
         if granted > 0 || !holder.groups.is_empty() {
             return;
         }
-        let name = self.names.get(holder.name).to_vec();
-        let Some(first) = self.first(hasher, &name) else {
+        let hash = self.hash(hasher, holder.name);
+        let same = |first: &u32| self.get(*first).name == holder.name;
+        let Some(first) = self.table.find(hash, same).copied() else {
             return;
         };
         if first == dropped {
             let next = (holder.next != NONE).then_some(holder.next);
-            self.set_first(hasher, &name, first, next);
+            self.set_first(hasher, holder.name, first, next);
         } else {
             let before = self
                 .chain(Some(first))
@@ -213,8 +217,8 @@ impl Holders {
                 self.all[before as usize].next = holder.next;
             }
         }
-        if self.names.end_use(holder.name) {
-            self.names.drop(holder.name);
+        if self.names.end_use(holder.name.text()) {
+            self.names.drop(holder.name.text());
         }
         self.free.push(dropped);
         self.live -= 1;
@@ -222,7 +226,11 @@ impl Holders {
 
     #[cfg(test)]
     pub(super) fn name(&self, holder: &Holder) -> String {
-        self.names.str(holder.name).to_owned()
+        format!(
+            "{} {}",
+            holder.name.kind_bit(),
+            self.names.str(holder.name.text())
+        )
     }
 
     pub(super) const fn len(&self) -> usize {

@@ -97,6 +97,7 @@ fn compare(
     now: Timestamp,
 ) {
     let resolved = index.principal(principal);
+    let compiled = resolved.compile();
     for action in Action::ALL {
         let coverage = readable(book, principal, action, now);
         assert_eq!(resolved.readable(action, now), coverage, "{action}");
@@ -107,6 +108,7 @@ fn compare(
         for action in Action::ALL {
             let decision = decide(book, principal, action, key, now);
             assert_eq!(resolved.allows(action, key, now), decision.is_allowed());
+            assert_eq!(compiled.allows(action, key, now), decision.is_allowed());
             assert_eq!(
                 resolved.decide(action, key, now),
                 decision,

@@ -50,33 +50,34 @@ impl Hasher {
         last(state, word(text, at), text.len())
     }
 
-    /// Hashes everything that a pattern covering this key can be: nothing, each part up to a `/`,
-    /// and the whole. Each comes with its length; `found` says whether to stop.
+    /// Hashes everything but nothing that a pattern covering this key can be: each part up to a
+    /// `/`, and the whole. Each comes with its length; `found` says whether to stop.
     #[inline]
     pub(super) fn prefixes(self, key: &[u8], mut found: impl FnMut(u64, usize) -> bool) -> bool {
         const SLASHES: u64 = u64::from_ne_bytes([b'/'; 8]);
         const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
-        if found(last(self.0, 0, 0), 0) {
-            return true;
-        }
         let mut state = self.0;
         let mut at = 0;
         loop {
+            let left = key.len().saturating_sub(at);
             let word = word(key, at);
             // Exactly the bytes that are `/`: no carry goes from one byte to the next.
             let others = word ^ SLASHES;
-            let mut slashes = !(((others & LOW) + LOW) | others | LOW);
-            while slashes != 0 {
-                let byte = slashes.trailing_zeros() / 8;
+            let mut ends = !(((others & LOW) + LOW) | others | LOW);
+            if left <= 8 {
+                ends |= 0x80_u64.rotate_left(8 * number(left) + 56);
+            }
+            while ends != 0 {
+                let byte = ends.trailing_zeros() / 8;
                 let end = at + byte as usize + 1;
                 let kept = word & (u64::MAX >> (56 - 8 * byte));
                 if found(last(state, kept, end), end) {
                     return true;
                 }
-                slashes &= slashes - 1;
+                ends &= ends - 1;
             }
-            if at + 8 >= key.len() {
-                return found(last(state, word, key.len()), key.len());
+            if left <= 8 {
+                return false;
             }
             state = fold(state ^ word, STEP);
             at += 8;
@@ -91,7 +92,7 @@ const fn last(state: u64, word: u64, len: usize) -> u64 {
 /// Up to eight bytes from `at` on, zeros behind them.
 #[inline]
 fn word(text: &[u8], at: usize) -> u64 {
-    let rest = &text[at..];
+    let rest = text.get(at..).unwrap_or_default();
     if let Some(full) = rest.first_chunk::<8>() {
         return u64::from_le_bytes(*full);
     }
@@ -203,6 +204,8 @@ impl Texts {
 pub(super) struct Patterns {
     texts: Texts,
     table: HashTable<u32>,
+    /// The pattern of every key, which is the empty text.
+    everything: Option<u32>,
     /// One bit a hash. A pattern that is gone may leave its bit; that costs a look, no answer.
     bits: Vec<u64>,
     set: usize,
@@ -227,6 +230,9 @@ impl Patterns {
         let texts = &self.texts;
         self.table
             .insert_unique(hash, added, |text| hasher.text(texts.get(*text)));
+        if text.is_empty() {
+            self.everything = Some(added);
+        }
         self.set += 1;
         if self.set > self.bits.len() * 4 {
             self.set_bits(hasher);
@@ -241,6 +247,9 @@ impl Patterns {
             let hash = hasher.text(self.texts.get(pattern));
             if let Ok(entry) = self.table.find_entry(hash, |found| *found == pattern) {
                 entry.remove();
+            }
+            if self.everything == Some(pattern) {
+                self.everything = None;
             }
             self.texts.drop(pattern);
         }
@@ -267,6 +276,11 @@ impl Patterns {
     fn set_bit(bits: &mut [u64], hash: u64) {
         let (word, bit) = Self::place(bits.len(), hash);
         bits[word] |= bit;
+    }
+
+    /// Whether there is the pattern of every key.
+    pub(super) const fn have_everything(&self) -> bool {
+        self.everything.is_some()
     }
 
     /// Whether a pattern with this hash may be there.
@@ -303,7 +317,7 @@ mod tests {
             let hasher = Hasher::default();
             let slashes = key.match_indices('/').map(|(at, _)| at + 1);
             let ends: Vec<usize> =
-                core::iter::once(0).chain(slashes).chain([key.len()]).collect();
+                slashes.filter(|end| *end < key.len()).chain([key.len()]).collect();
             let expected: Vec<(u64, usize)> =
                 ends.iter().map(|end| (hasher.text(&key.as_bytes()[..*end]), *end)).collect();
             prop_assert_eq!(prefixes(hasher, &key), expected);
@@ -345,6 +359,6 @@ mod tests {
             .iter()
             .map(|(_, end)| *end)
             .collect();
-        assert_eq!(ends, [0, 2, 7, 10]);
+        assert_eq!(ends, [2, 7, 10]);
     }
 }

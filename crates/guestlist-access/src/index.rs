@@ -324,6 +324,17 @@ impl AccessIndex {
         let (hasher, texts) = (self.hasher, self.patterns.texts());
         self.entries
             .push(list, entry, |pattern| hasher.text(texts.get(pattern)));
+        self.write_sieve(subject);
+    }
+
+    fn write_sieve(&mut self, subject: SubjectNumber) {
+        match subject.kind() {
+            SubjectKind::Group(group) => {
+                let sieve = self.entries.sieve(self.groups.list(group));
+                self.groups.set_sieve(group, sieve);
+            }
+            SubjectKind::Holder(_) => {}
+        }
     }
 
     fn delete_grant(&mut self, id: GrantId) {
@@ -383,6 +394,7 @@ impl AccessIndex {
             SubjectKind::Holder(holder) => self.holders.list_mut(holder),
         };
         self.entries.remove(list, hash, place);
+        self.write_sieve(subject);
     }
 
     fn drop_unused_holder(&mut self, holder: u32) {

@@ -511,6 +511,9 @@ impl<'a> Resolved<'a> {
                 index.entries.scan(list, wanted, &mut found)
             }
             Held::Groups(groups) => groups.iter().any(|group| {
+                if !wanted.passes(index.groups.sieve(*group)) {
+                    return false;
+                }
                 let mut found = |place, which| found(*group == EVERYONE, place, which);
                 index
                     .entries

@@ -43,6 +43,12 @@ pub(super) struct Entry {
 /// Set in an entry that ends some time.
 pub(super) const ENDS: u8 = 1 << 7;
 
+/// Which of 64 holes a tag falls through. Most short lists let nothing through that is wanted, and
+/// are not looked at.
+const fn sieve(tag: u16) -> u64 {
+    1 << (tag & 63)
+}
+
 /// How many prefixes are looked for at a time. Keys with more that some pattern has are rare.
 const BATCH: usize = 4;
 
@@ -50,6 +56,7 @@ const BATCH: usize = 4;
 #[derive(Debug)]
 pub(super) struct Wanted {
     len: usize,
+    sieve: u64,
     /// All of them are compared always: those beyond the last one repeat the first.
     tags: [[u16; 8]; BATCH],
     hashes: [u64; BATCH],
@@ -60,6 +67,7 @@ impl Wanted {
     pub(super) const fn new() -> Self {
         Self {
             len: 0,
+            sieve: 0,
             tags: [[0; 8]; BATCH],
             hashes: [0; BATCH],
             ends: [0; BATCH],
@@ -69,6 +77,7 @@ impl Wanted {
     #[inline]
     pub(super) fn push(&mut self, hash: u64, end: usize) {
         let tags = [tag(hash); 8];
+        self.sieve |= sieve(tag(hash));
         if self.len == 0 {
             self.tags = [tags; BATCH];
         }
@@ -88,7 +97,12 @@ impl Wanted {
     }
 
     pub(super) const fn clear(&mut self) {
-        self.len = 0;
+        (self.len, self.sieve) = (0, 0);
+    }
+
+    /// Whether a list with this sieve may have one of them.
+    pub(super) const fn passes(&self, sieve: u64) -> bool {
+        self.sieve & sieve != 0
     }
 
     pub(super) fn end(&self, at: usize) -> usize {
@@ -176,6 +190,15 @@ pub(super) struct Entries {
 }
 
 impl Entries {
+    /// The holes of all entries of a list.
+    pub(super) fn sieve(&self, list: List) -> u64 {
+        if list.is_spread() {
+            return u64::MAX;
+        }
+        let tags = self.tags[places(list)].iter();
+        tags.fold(0, |all, tag| all | sieve(*tag))
+    }
+
     pub(super) fn tag(&self, place: usize) -> u16 {
         self.tags[place]
     }

@@ -19,6 +19,8 @@ const MAX_REACH: usize = if cfg!(test) { 3 } else { 64 };
 pub(super) struct Group {
     /// What it is granted itself.
     pub(super) list: List,
+    /// The holes of that list.
+    sieve: u64,
     reach: Span,
     deep: bool,
     /// Whether an internal group is among those that it leads to.
@@ -103,6 +105,15 @@ impl Default for Groups {
 impl Groups {
     pub(super) fn list(&self, group: u32) -> List {
         self.hot[group as usize].list
+    }
+
+    #[inline]
+    pub(super) fn sieve(&self, group: u32) -> u64 {
+        self.hot[group as usize].sieve
+    }
+
+    pub(super) fn set_sieve(&mut self, group: u32, sieve: u64) {
+        self.hot[group as usize].sieve = sieve;
     }
 
     pub(super) fn list_mut(&mut self, group: u32) -> &mut List {

@@ -63,6 +63,10 @@ impl AccessIndex {
                 }
             }
             assert_eq!(self.entries.len(self.list(subject)), entries.len());
+            if let SubjectKind::Group(group) = subject.kind() {
+                let sieve = self.entries.sieve(self.list(subject));
+                assert_eq!(self.groups.sieve(group), sieve);
+            }
         }
         assert_eq!(grants.len(), self.grants());
         let members = self.holders.numbers().map(|number| {

@@ -13,6 +13,8 @@ const FLAT: usize = if cfg!(test) { 9 } else { 128 };
 const BUCKET: usize = if cfg!(test) { 2 } else { 24 };
 /// Places are taken four at a time.
 const GROUP: usize = 4;
+/// Lists of at most this many entries have a sieve.
+const SIEVED: usize = 8;
 /// Says that a list is spread over buckets.
 const SPREAD: u32 = u32::MAX;
 
@@ -190,9 +192,10 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// The holes of all entries of a list.
+    /// The holes of all entries of a list. A long list lets through too much for it to be worth a
+    /// question whose answer can't be foreseen.
     pub(super) fn sieve(&self, list: List) -> u64 {
-        if list.is_spread() {
+        if list.is_spread() || list.len as usize > SIEVED {
             return u64::MAX;
         }
         let tags = self.tags[places(list)].iter();

@@ -87,6 +87,7 @@ impl AccessIndex {
             patterns: self.patterns.len(),
             twins: self.twins.values().map(BTreeSet::len).sum(),
         };
+        assert!(self.twins.values().all(|twins| !twins.is_empty()));
         assert_eq!(contents.members.len(), self.holders.len());
         contents
     }

@@ -1,9 +1,13 @@
 //! Small lists in one long vector, which is what keeps them small: no allocation and no pointer
 //! each.
 
-/// The number of a slot in a vector. Everything here is numbered with half a word.
+/// The number of a slot in a vector. Everything here is numbered with half a word, and one bit is
+/// left for a mark beside the number.
 pub(super) fn number(index: usize) -> u32 {
-    u32::try_from(index).expect("what fits in memory has fewer than 2^32 parts")
+    let number = u32::try_from(index).ok();
+    number
+        .filter(|number| number >> 31 == 0)
+        .expect("what fits in memory has fewer than 2^31 parts")
 }
 
 /// Makes room at the end without doubling: memory counts, and the allocator moves pages, not bytes.

@@ -276,17 +276,17 @@ impl Who {
 
 fuzz_target!(|world: World| {
     let (mut book, mut index) = (AccessBook::new(), AccessIndex::new());
-    for change in world.rows.0.iter().flat_map(RowOf::changes) {
+    for change in world.rows.0.iter().take(24).flat_map(RowOf::changes) {
         book.apply(&change);
         index.apply(&change);
     }
     let rebuilt = AccessIndex::from(&book);
     assert_eq!(index.grants(), rebuilt.grants());
-    let members: Vec<MemberPrincipal> = world.who.0.iter().take(4).map(Who::principal).collect();
+    let members: Vec<MemberPrincipal> = world.who.0.iter().take(2).map(Who::principal).collect();
     let mut asked = vec![Principal::Anonymous];
     asked.extend(members.iter().cloned().map(Principal::from));
     let fixed = ["a", "a/7/k", "a/b"].map(|text| Key::parse(text).expect("a key"));
-    let keys = world.keys.0.iter().take(6).map(Text::key).chain(fixed);
+    let keys = world.keys.0.iter().take(3).map(Text::key).chain(fixed);
     let keys: Vec<Key> = keys.collect();
     for principal in &asked {
         let (here, there) = (index.principal(principal), rebuilt.principal(principal));
@@ -306,9 +306,11 @@ fuzz_target!(|world: World| {
                 assert_eq!(compiled.allows(action, key, NOW), allowed);
                 assert_eq!(here.decide(action, key, NOW), decision);
             }
-            let explanation = explain(&book, principal, Action::Read, key, NOW);
-            assert_eq!(here.explain(Action::Read, key, NOW), explanation);
         }
+        // It looks at all grants, so one is enough.
+        let key = &keys[0];
+        let explanation = explain(&book, principal, Action::Read, key, NOW);
+        assert_eq!(here.explain(Action::Read, key, NOW), explanation);
     }
     for key in &keys {
         let expected = who(&book, &members, Action::Update, key, NOW);

@@ -127,6 +127,16 @@ impl ActionSet {
         Self(bits)
     }
 
+    /// One bit for each action, none above the sixth.
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Bits that belong to no action are left out.
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits & Self::ALL.0)
+    }
+
     /// Whether this action is in the set.
     #[must_use]
     pub const fn contains(self, action: Action) -> bool {

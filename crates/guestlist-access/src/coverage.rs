@@ -66,6 +66,15 @@ impl Coverage {
             .is_some_and(|last| last.includes(pattern))
     }
 
+    /// Of the texts of patterns. Nothing is allocated for what is left out.
+    pub(crate) fn of_texts(mut texts: Vec<&str>) -> Self {
+        texts.sort_unstable();
+        texts.dedup_by(|next, kept| Pattern::covers_text(kept, next));
+        Self {
+            patterns: texts.into_iter().map(Pattern::of_text).collect(),
+        }
+    }
+
     /// The only pattern that can cover `text`. A covering prefix sorts before what it covers, and
     /// whatever sorts in between begins with that prefix too, so it would not be in the set.
     fn last_up_to(&self, text: &str) -> Option<&Pattern> {

@@ -144,7 +144,7 @@ fn decide_for(
 }
 
 /// What is refused before any grant is looked at.
-fn ceiling(principal: Option<&MemberPrincipal>, action: Action) -> Option<Denial> {
+pub(crate) fn ceiling(principal: Option<&MemberPrincipal>, action: Action) -> Option<Denial> {
     match (principal, action) {
         (None, Action::Read | Action::Create | Action::Update | Action::Delete | Action::Share) => {
             Some(Denial::Anonymous)
@@ -322,28 +322,42 @@ pub fn who<'a>(
         });
         gift.map(|grant| grant.id)
     };
-    let (everyone, internal) = (
-        granted_to(Audience::Everyone),
-        granted_to(Audience::InternalUsers),
-    );
-    // Outsiders never share: what everybody was granted then reaches users only.
-    let (everyone, internal_users) = match action {
-        Action::Share => (None, everyone.or(internal)),
-        Action::Read | Action::Create | Action::Update | Action::Delete | Action::PublicRead => {
-            (everyone, internal)
-        }
-    };
     let members = principals.into_iter().filter_map(|principal| {
         match decide_for(book, Some(principal), action, key, now) {
             Decision::Allow(witness) => Some((principal.member.clone(), witness)),
             Decision::Deny(_) => None,
         }
     });
-    Who {
-        everyone,
-        internal_users,
-        anonymous: everyone.filter(|_| ceiling(None, action).is_none()),
-        members: members.collect(),
+    Who::of(
+        action,
+        granted_to(Audience::Everyone),
+        granted_to(Audience::InternalUsers),
+        members.collect(),
+    )
+}
+
+impl Who {
+    pub(crate) fn of(
+        action: Action,
+        everyone: Option<GrantId>,
+        internal: Option<GrantId>,
+        members: Vec<(Member, Witness)>,
+    ) -> Self {
+        // Outsiders never share: what everybody was granted then reaches users only.
+        let (everyone, internal_users) = match action {
+            Action::Share => (None, everyone.or(internal)),
+            Action::Read
+            | Action::Create
+            | Action::Update
+            | Action::Delete
+            | Action::PublicRead => (everyone, internal),
+        };
+        Self {
+            everyone,
+            internal_users,
+            anonymous: everyone.filter(|_| ceiling(None, action).is_none()),
+            members,
+        }
     }
 }
 

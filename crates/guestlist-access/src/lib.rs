@@ -15,13 +15,18 @@
 //! | may it change groups or grants this way? | [`decide_change`] → [`AccessEvent`]s |
 //! | may it give this, by a link or an approval? | [`may_give_group`], [`may_give_grant`] |
 //!
+//! Two forms of the state answer alike. The [`AccessBook`] holds everything, and the functions over
+//! it are the definition. The [`AccessIndex`] holds what decisions need, compiled: look up a
+//! [`Principal`] with [`AccessIndex::principal`] and ask the [`Resolved`] one the same questions, in
+//! some hundred nanoseconds. Both are kept by the same [`AccessChange`]s.
+//!
 //! Access is the union of grants; nothing denies. Facts that are missing resolve to deny: a group
 //! that is not there, a role that the catalog doesn't know, an episode that has ended.
 //!
 //! Everything is pure: `now` and ids are arguments, and nothing is read or kept elsewhere.
 //!
 //! Not here: memberships and who is live (`guestlist-membership` makes the [`Principal`]), storage,
-//! `@name/key` routing, and a compiled form of the book for many decisions a second.
+//! and `@name/key` routing.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -33,6 +38,7 @@ mod command;
 mod coverage;
 mod decide;
 mod event;
+mod index;
 mod pattern;
 mod principal;
 mod role;
@@ -52,6 +58,7 @@ pub use decide::{
     actions, decide, explain, readable, who,
 };
 pub use event::{AccessEvent, evolve};
+pub use index::{AccessIndex, Compiled, Resolved};
 pub use pattern::{Pattern, PatternError, PatternKind};
 pub use principal::{Episodes, MemberPrincipal, Principal};
 pub use role::{Capability, MAX_ROLES, Role, RoleCatalog, RoleCatalogError, UnknownCapability};

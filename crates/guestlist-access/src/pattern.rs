@@ -134,12 +134,23 @@ impl Pattern {
     }
 
     fn includes_text(&self, text: &str) -> bool {
-        match self.kind() {
-            PatternKind::All => true,
-            // The prefix ends with its `/`, so this compares whole segments.
-            PatternKind::Prefix => text.starts_with(&*self.0),
-            PatternKind::Exact => *self.0 == *text,
+        Self::covers_text(&self.0, text)
+    }
+
+    /// The same for the text of a pattern and the text of a key or a pattern.
+    pub(crate) fn covers_text(pattern: &str, text: &str) -> bool {
+        // A prefix ends with its `/`, so this compares whole segments.
+        let is_prefix = pattern.is_empty() || pattern.ends_with('/');
+        if is_prefix {
+            text.starts_with(pattern)
+        } else {
+            pattern == text
         }
+    }
+
+    /// A pattern whose text is known to be one.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self(text.into())
     }
 }
 

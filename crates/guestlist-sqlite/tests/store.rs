@@ -462,7 +462,7 @@ fn books_are_read_when_they_changed() {
 fn sequence(commit: u64, ordinal: usize) -> Sequence {
     Sequence {
         commit,
-        ordinal: u32::try_from(ordinal).unwrap(),
+        ordinal: u64::try_from(ordinal).unwrap(),
     }
 }
 

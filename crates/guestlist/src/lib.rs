@@ -117,7 +117,7 @@ mod guides {
     struct Proxies;
     #[doc = include_str!("../../../docs/guide/reviewing.md")]
     struct Reviewing;
-    #[cfg(all(feature = "sqlite", feature = "conformance"))]
+    #[cfg(all(feature = "sqlite", feature = "postgres", feature = "conformance"))]
     #[doc = include_str!("../../../docs/guide/stores.md")]
     struct Stores;
     #[doc = include_str!("../../../docs/guide/tokens.md")]

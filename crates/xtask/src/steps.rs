@@ -85,6 +85,7 @@ pub(crate) const STEPS: &[Step] = &[
 const FEATURES: &[(&str, &[&str])] = &[
     ("guestlist", &[]),
     ("guestlist", &["sqlite"]),
+    ("guestlist", &["postgres"]),
     ("guestlist", &["seal"]),
     ("guestlist", &["http"]),
     ("guestlist-token", &[]),

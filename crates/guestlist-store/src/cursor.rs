@@ -185,7 +185,7 @@ mod tests {
             (0..62_i64.pow(10))
                 .prop_filter_map("a selector", Selector::from_i64)
                 .prop_map(Position::Token),
-            (any::<u64>(), any::<u32>())
+            (any::<u64>(), any::<u64>())
                 .prop_map(|(commit, ordinal)| { Position::Event(Sequence { commit, ordinal }) }),
             (org(), any::<[u8; 16]>())
                 .prop_map(|(org, id)| Position::Invite(org, InviteId::from_bytes(id))),

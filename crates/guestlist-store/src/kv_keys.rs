@@ -415,8 +415,8 @@ mod tests {
     }
 
     fn arb_sequence() -> impl Strategy<Value = Sequence> {
-        let near = (0..3_u64, 0..3_u32);
-        prop_oneof![near, any::<(u64, u32)>()]
+        let near = (0..3_u64, 0..3_u64);
+        prop_oneof![near, any::<(u64, u64)>()]
             .prop_map(|(commit, ordinal)| Sequence { commit, ordinal })
     }
 

@@ -1,9 +1,8 @@
 //! Commits as rows of tables: made where they come from, before anything waits for a connection.
 
-use guestlist_membership::organization::OrganizationEvent;
-use guestlist_membership::{By, Event, Home, Row, RowKey};
+use guestlist_membership::{Home, Row, RowKey};
 use guestlist_store::{Check, Commit, Committed, Receipt, StoreError, Write};
-use guestlist_types::{Bucket, OrgId};
+use guestlist_types::Bucket;
 
 use crate::error::signed;
 use crate::rows;
@@ -134,7 +133,7 @@ impl Plan {
             puts: Vec::with_capacity(commit.writes.len()),
             deletes: Vec::new(),
             erasures: Vec::new(),
-            events: events(commit, &by)?,
+            events: guestlist_store::columns::events(commit, &by)?,
             kept: commit.receipt.as_ref().map(|receipt| {
                 vec![
                     commit.stamp.at.into(),
@@ -395,61 +394,5 @@ fn home_key(commit: &Commit) -> RowKey {
         Home::Organization(org) => RowKey::Organization(org.clone()),
         Home::Name(name) => RowKey::Name(name.clone()),
         Home::Consumer(name) => RowKey::Consumer(name.clone()),
-    }
-}
-
-fn events(commit: &Commit, by: &Value) -> Result<Vec<Vec<Value>>, StoreError> {
-    if commit.events.is_empty() {
-        return Ok(Vec::new());
-    }
-    let host = organization(commit)?;
-    let user = match &commit.stamp.by {
-        By::User { user, .. } => Some(user.as_str()),
-        By::Policy | By::Clock | By::System => None,
-    };
-    let row = |event: &Event| {
-        let [kind, member] = event
-            .member()
-            .map_or([Value::Null, Value::Null], member_values);
-        Ok(vec![
-            Bucket::of(host).into(),
-            host.as_str().into(),
-            commit.id.as_bytes().into(),
-            Value::Name(event.name()),
-            kind,
-            member,
-            event
-                .link()
-                .as_ref()
-                .map(guestlist_types::LinkId::as_bytes)
-                .into(),
-            event
-                .invite()
-                .as_ref()
-                .map(guestlist_types::InviteId::as_bytes)
-                .into(),
-            commit.stamp.at.into(),
-            user.into(),
-            by.clone(),
-            rows::json(event)?,
-        ])
-    };
-    commit.events.iter().map(row).collect()
-}
-
-/// The organization that a commit's events happened in.
-fn organization(commit: &Commit) -> Result<&OrgId, StoreError> {
-    match (&commit.home, commit.events.first()) {
-        (Home::Organization(org), _) => Ok(org),
-        (
-            Home::Name(_),
-            Some(Event::Organization(OrganizationEvent::NameReserved { organization, .. })),
-        ) => Ok(organization),
-        (Home::Name(_), _) => Err(StoreError::Malformed {
-            what: "a name with other events",
-        }),
-        (Home::Consumer(_), _) => Err(StoreError::Malformed {
-            what: "events of a consumer",
-        }),
     }
 }

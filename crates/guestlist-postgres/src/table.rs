@@ -45,12 +45,12 @@ table!(ORGANIZATIONS, "organizations", [bucket: Int, host: Text], [revision: Big
 table!(OWNERS, "owners", [bucket: Int, host: Text], [revision: Big, body: Json]);
 table!(SEAT_TALLIES, "seat_tallies", [bucket: Int, host: Text], [taken: Big]);
 table!(ACCESS_HEADS, "access_heads", [bucket: Int, host: Text], [revision: Big, body: Json, external_group: Uuid]);
-table!(LINKS, "links", [bucket: Int, host: Text, link: Uuid], [revision: Big, body: Json, status: Text, generation: Big, token: Big, tokens: Bigs, creator: Text, expires_at: Big, expired_at: Big, created_at: Big, updated_at: Big, deleted_at: Big]);
+table!(LINKS, "links", [bucket: Int, host: Text, link: Uuid], [revision: Big, body: Json, status: Text, generation: Big, token: Big, creator: Text, expires_at: Big, expired_at: Big, created_at: Big, updated_at: Big, deleted_at: Big, tokens: Bigs]);
 table!(LINK_TALLIES, "link_tallies", [bucket: Int, host: Text, link: Uuid], [uses: Big]);
 table!(PREVIEW_TALLIES, "preview_tallies", [bucket: Int, host: Text, link: Uuid, generation: Big], [previews: Big]);
 table!(LINK_USES, "link_uses", [bucket: Int, host: Text, link: Uuid, member_kind: Text, member_id: Text], [revision: Big, body: Json, generation: Big, state: Text, at: Big]);
 table!(TOKENS, "tokens", [bucket: Int, selector: Big], [revision: Big, body: Json, host: Text, subject_kind: Text, subject: Uuid, generation: Big, issued_at: Big, valid_until: Big, pepper: Int]);
-table!(MEMBERSHIPS, "memberships", [bucket: Int, host: Text, member_kind: Text, member_id: Text], [revision: Big, body: Json, status: Text, episode: Big, door_link: Uuid, door_generation: Big, door_invite: Uuid, role: Text, email: Text, opened_at: Big, approved_at: Big, expires_at: Big, ended_cause: Text, ended_at: Big, proxy_id: Uuid, proxy_name: Text, updated_at: Big]);
+table!(MEMBERSHIPS, "memberships", [bucket: Int, host: Text, member_kind: Text, member_id: Text], [revision: Big, body: Json, status: Text, episode: Big, door_link: Uuid, door_generation: Big, role: Text, opened_at: Big, approved_at: Big, expires_at: Big, ended_cause: Text, ended_at: Big, proxy_id: Uuid, proxy_name: Text, updated_at: Big, door_invite: Uuid, email: Text]);
 table!(ACTING, "acting", [bucket: Int, host: Text, target: Text], [revision: Big, body: Json]);
 table!(GROUPS, "groups", [bucket: Int, host: Text, group_id: Uuid], [revision: Big, body: Json, name: Text, internal: Bool, created_at: Big]);
 table!(GROUP_MEMBERS, "group_members", [bucket: Int, host: Text, group_id: Uuid, kind: Text, member: Text, episode: Big], [revision: Big]);

@@ -1,6 +1,7 @@
 //! What is bound to statements: columns of values, one array each.
 
-use guestlist_types::{Bucket, Member, MemberKind, Timestamp};
+pub(crate) use guestlist_store::columns::{Value, kind_name, member_values};
+use guestlist_types::{Bucket, Member};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
@@ -51,58 +52,43 @@ pub(crate) struct Column {
     pub(crate) kind: Kind,
 }
 
-/// One value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Value {
-    Null,
-    Int(i64),
-    Bool(bool),
-    Name(&'static str),
-    Text(String),
-    Uuid([u8; 16]),
-    Digest([u8; 32]),
+fn int(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
 }
 
-impl Value {
-    fn int(&self) -> Option<i64> {
-        match self {
-            Self::Int(number) => Some(*number),
-            Self::Null
-            | Self::Bool(_)
-            | Self::Name(_)
-            | Self::Text(_)
-            | Self::Uuid(_)
-            | Self::Digest(_) => None,
-        }
-    }
+fn small(value: &Value) -> Option<i32> {
+    int(value).and_then(|number| i32::try_from(number).ok())
+}
 
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::Name(text) => Some(text),
-            Self::Text(text) => Some(text),
-            Self::Null | Self::Int(_) | Self::Bool(_) | Self::Uuid(_) | Self::Digest(_) => None,
-        }
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Name(text) => Some((*text).to_owned()),
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
     }
+}
 
-    const fn uuid(&self) -> Option<Uuid> {
-        match self {
-            Self::Uuid(bytes) => Some(Uuid(*bytes)),
-            _ => None,
-        }
+fn uuid(value: &Value) -> Option<Uuid> {
+    match value {
+        Value::Id(bytes) => Some(Uuid(*bytes)),
+        _ => None,
     }
+}
 
-    const fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Digest(bytes) => Some(bytes),
-            _ => None,
-        }
+fn bytes(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Digest(bytes) => Some(bytes.to_vec()),
+        _ => None,
     }
+}
 
-    const fn bool(&self) -> Option<bool> {
-        match self {
-            Self::Bool(truth) => Some(*truth),
-            _ => None,
-        }
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(*truth),
+        _ => None,
     }
 }
 
@@ -140,33 +126,24 @@ impl Parameters {
     /// One value.
     pub(crate) fn push(&mut self, kind: Kind, value: &Value) {
         match kind {
-            Kind::Int => self.add(value.int().and_then(|number| i32::try_from(number).ok())),
-            Kind::Big => self.add(value.int()),
-            Kind::Bool => self.add(value.bool()),
-            Kind::Bigs | Kind::Text | Kind::Json => self.add(value.text().map(str::to_owned)),
-            Kind::Uuid => self.add(value.uuid()),
-            Kind::Bytes => self.add(value.bytes().map(<[u8]>::to_vec)),
+            Kind::Int => self.add(small(value)),
+            Kind::Big => self.add(int(value)),
+            Kind::Bool => self.add(truth(value)),
+            Kind::Bigs | Kind::Text | Kind::Json => self.add(text(value)),
+            Kind::Uuid => self.add(uuid(value)),
+            Kind::Bytes => self.add(bytes(value)),
         }
     }
 
     /// A column of values.
     pub(crate) fn push_all<'a>(&mut self, kind: Kind, values: impl Iterator<Item = &'a Value>) {
         match kind {
-            Kind::Int => {
-                let int = |value: &Value| value.int().and_then(|number| i32::try_from(number).ok());
-                self.add(values.map(int).collect::<Vec<_>>());
-            }
-            Kind::Big => self.add(values.map(Value::int).collect::<Vec<_>>()),
-            Kind::Bool => self.add(values.map(Value::bool).collect::<Vec<_>>()),
-            Kind::Bigs | Kind::Text | Kind::Json => {
-                let texts = values.map(|value| value.text().map(str::to_owned));
-                self.add(texts.collect::<Vec<_>>());
-            }
-            Kind::Uuid => self.add(values.map(Value::uuid).collect::<Vec<_>>()),
-            Kind::Bytes => {
-                let bytes = values.map(|value| value.bytes().map(<[u8]>::to_vec));
-                self.add(bytes.collect::<Vec<_>>());
-            }
+            Kind::Int => self.add(values.map(small).collect::<Vec<_>>()),
+            Kind::Big => self.add(values.map(int).collect::<Vec<_>>()),
+            Kind::Bool => self.add(values.map(truth).collect::<Vec<_>>()),
+            Kind::Bigs | Kind::Text | Kind::Json => self.add(values.map(text).collect::<Vec<_>>()),
+            Kind::Uuid => self.add(values.map(uuid).collect::<Vec<_>>()),
+            Kind::Bytes => self.add(values.map(bytes).collect::<Vec<_>>()),
         }
     }
 
@@ -183,73 +160,6 @@ impl Parameters {
             Some(error) => Err(sqlx::Error::Encode(error)),
         }
     }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Int(number)
-    }
-}
-
-impl From<u32> for Value {
-    fn from(number: u32) -> Self {
-        Self::Int(number.into())
-    }
-}
-
-impl From<bool> for Value {
-    fn from(truth: bool) -> Self {
-        Self::Bool(truth)
-    }
-}
-
-impl From<Bucket> for Value {
-    fn from(bucket: Bucket) -> Self {
-        Self::Int(bucket.get().into())
-    }
-}
-
-impl From<Timestamp> for Value {
-    fn from(time: Timestamp) -> Self {
-        Self::Int(time.as_micros())
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<&[u8; 16]> for Value {
-    fn from(bytes: &[u8; 16]) -> Self {
-        Self::Uuid(*bytes)
-    }
-}
-
-impl<T: Into<Self>> From<Option<T>> for Value {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-
-/// The name of a kind of member; organizations sort before users.
-pub(crate) const fn kind_name(kind: MemberKind) -> &'static str {
-    match kind {
-        MemberKind::Org => "org",
-        MemberKind::User => "user",
-    }
-}
-
-/// The two columns of a member.
-pub(crate) fn member_values(member: &Member) -> [Value; 2] {
-    [Value::Name(kind_name(member.kind())), member.id().into()]
 }
 
 /// The bucket of the list of a member's memberships.

@@ -1,13 +1,14 @@
 //! Applying commits on a connection that is inside a transaction.
 
+use guestlist_store::columns::Value;
 use guestlist_store::{CommandDigest, Receipt, StoreError};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::error::Failure;
 use crate::plan::{Expected, Outcome, Plan};
 use crate::rows::{Call, NO_SUCH_EVENT};
-use crate::value::Value;
+use crate::value::bound;
 
 const RECEIPT: &str = "select digest, reply from guestlist_commits \
     where bucket = ? and home_kind = ? and home = ? and commit_id = ?";
@@ -60,7 +61,7 @@ fn apply(connection: &Connection, plan: &Plan) -> Result<Outcome, Failure> {
     for [event, reply] in &plan.erasures {
         let changed = connection
             .prepare_cached(event.sql)?
-            .execute(params_from_iter(&event.values))?;
+            .execute(bound(&event.values))?;
         if changed != 1 {
             return Err(NO_SUCH_EVENT.into());
         }
@@ -80,13 +81,13 @@ fn apply(connection: &Connection, plan: &Plan) -> Result<Outcome, Failure> {
         let values = plan.receipt.iter().chain(kept).chain([&behind]);
         connection
             .prepare_cached(PUT_RECEIPT)?
-            .execute(params_from_iter(values))?;
+            .execute(bound(values))?;
     }
     for (ordinal, event) in (0_u32..).zip(&plan.events) {
         let place = [Value::from(position), Value::from(ordinal)];
         connection
             .prepare_cached(PUT_EVENT)?
-            .execute(params_from_iter(place.iter().chain(event)))?;
+            .execute(bound(place.iter().chain(event)))?;
     }
     Ok(Outcome::Applied)
 }
@@ -99,7 +100,7 @@ fn holds(connection: &Connection, call: &Call, expected: &Expected) -> Result<bo
             let with = |status| call.values.iter().chain([status]);
             let mut statement = connection.prepare_cached(call.sql)?;
             let mut counts = |status| -> rusqlite::Result<i64> {
-                statement.query_row(params_from_iter(with(status)), |row| row.get(0))
+                statement.query_row(bound(with(status)), |row| row.get(0))
             };
             counts(&Value::Name("pending"))? == *pending
                 && counts(&Value::Name("approved"))? == *approved
@@ -115,7 +116,7 @@ pub(crate) fn count(
 ) -> Result<i64, Failure> {
     let found: Option<i64> = connection
         .prepare_cached(sql)?
-        .query_row(params_from_iter(values), |row| row.get(0))
+        .query_row(bound(values), |row| row.get(0))
         .optional()?;
     Ok(found.unwrap_or(0))
 }
@@ -123,7 +124,7 @@ pub(crate) fn count(
 /// What was kept of a commit.
 pub(crate) fn receipt(connection: &Connection, key: &[Value]) -> Result<Option<Receipt>, Failure> {
     let mut statement = connection.prepare_cached(RECEIPT)?;
-    let mut rows = statement.query(params_from_iter(key))?;
+    let mut rows = statement.query(bound(key))?;
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
@@ -143,8 +144,6 @@ pub(crate) fn execute(
     sql: &'static str,
     values: &[Value],
 ) -> Result<(), Failure> {
-    connection
-        .prepare_cached(sql)?
-        .execute(params_from_iter(values))?;
+    connection.prepare_cached(sql)?.execute(bound(values))?;
     Ok(())
 }

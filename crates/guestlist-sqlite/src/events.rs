@@ -1,15 +1,15 @@
 //! The feed and the audit trail.
 
 use guestlist_membership::{By, Event, Stamp};
+use guestlist_store::columns::{Value, member_values, parse};
 use guestlist_store::{Cursor, EventFilter, EventPage, Position, Recorded, Sequence};
 use guestlist_types::{Bucket, CommitId, InviteId, LinkId, OrgId, Timestamp, UserId};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow};
 
 use crate::error::{Failure, OTHER_LIST, unsigned};
 use crate::read::{damaged, id, organization, text};
-use crate::rows::parse;
-use crate::value::{Value, member_values};
+use crate::value::bound;
 
 macro_rules! select {
     ($from:literal, $where:literal) => {
@@ -55,7 +55,7 @@ pub(crate) fn events(
             Some(_) => OF_HOST,
             None => OF_ALL,
         })?;
-        let mut found = statement.query(params_from_iter(&values(filter, start)))?;
+        let mut found = statement.query(bound(&values(filter, start)))?;
         while events.len() < limit
             && let Some(row) = found.next()?
         {

@@ -3,16 +3,16 @@
 use guestlist_access::{Grant, Group};
 use guestlist_membership::link::LinkUse;
 use guestlist_membership::{Row, RowKey, Sequence};
+use guestlist_store::columns::{self, Value, host_values, kind_name, member_values, parse};
 use guestlist_store::{Cursor, Listed, Page, Position, Query, StoreError};
 use guestlist_token::Selector;
 use guestlist_types::{EndpointId, InviteId, LinkId, Member, OrgId, Timestamp};
-use rusqlite::{Connection, Row as SqlRow, params_from_iter};
+use rusqlite::{Connection, Row as SqlRow};
 
 use crate::error::{Failure, OTHER_LIST};
 use crate::events::sequence;
 use crate::read::{id, member, organization, text};
-use crate::rows::{self, host_values, parse};
-use crate::value::{Value, kind_name, member_values};
+use crate::value::bound;
 
 // The first conditions of each are the place in the index that the page begins behind; the rest
 // leaves out early what the columns tell. `Query::matches` decides.
@@ -96,7 +96,7 @@ pub(crate) fn list(
     let from = query.start(page).map_err(|_| OTHER_LIST)?;
     let (sql, values) = select(query, from.as_ref(), now)?;
     let mut statement = connection.prepare_cached(sql)?;
-    let mut found = statement.query(params_from_iter(&values))?;
+    let mut found = statement.query(bound(&values))?;
     let mut rows = Vec::with_capacity(page.limit().min(128));
     let mut next = None;
     while let Some(row) = found.next()? {
@@ -290,7 +290,7 @@ fn select(
             (ENDPOINTS, values)
         }
         Query::Parked { consumer } => {
-            let mut values = rows::consumer_values(consumer);
+            let mut values = columns::consumer_values(consumer).to_vec();
             let from = match from {
                 None => Sequence::default(),
                 Some(Position::Event(sequence)) => *sequence,
@@ -379,7 +379,7 @@ fn decode(query: &Query, row: &SqlRow<'_>) -> Result<(RowKey, Row), Failure> {
             (RowKey::Token(selector), 1)
         }
     };
-    let row = rows::decode(&key, text(row, body)?)?;
+    let row = columns::decode(&key, text(row, body)?)?;
     Ok((key, row))
 }
 

@@ -1,14 +1,12 @@
 //! Commits as statements: made where they come from, so that the one thread that writes only
 //! binds and steps.
 
-use guestlist_membership::organization::OrganizationEvent;
-use guestlist_membership::{By, Event, Home, Row, RowKey};
+use guestlist_membership::{Home, Row, RowKey};
+use guestlist_store::columns::{self, Value};
 use guestlist_store::{Check, Commit, Committed, Receipt, StoreError, Write};
-use guestlist_types::{Bucket, OrgId};
 
 use crate::error::signed;
 use crate::rows::{self, Call};
-use crate::value::{Value, member_values};
 
 /// What a check must find.
 #[derive(Debug)]
@@ -103,7 +101,7 @@ impl Plan {
                 what: "a receipt of a consumer",
             });
         }
-        let mut receipt = rows::home_values(&commit.home);
+        let mut receipt = columns::home_values(&commit.home);
         receipt.push(commit.id.as_bytes().into());
         let mut checks = Vec::with_capacity(commit.checks.len() + 2);
         for check in &commit.checks {
@@ -135,13 +133,13 @@ impl Plan {
                 Write::Give { key } => rows::give(key)?,
             });
         }
-        let by = rows::json(&commit.stamp.by)?;
+        let by = columns::json(&commit.stamp.by)?;
         Ok(Self {
             receipt,
             checks,
             writes,
             erasures,
-            events: events(commit, &by)?,
+            events: columns::events(commit, &by)?,
             kept: commit.receipt.as_ref().map(|receipt| {
                 vec![
                     commit.stamp.at.into(),
@@ -197,7 +195,7 @@ fn planned_check(check: &Check) -> Result<(Call, Expected), StoreError> {
             (
                 Call {
                     sql: rows::STATUS_COUNT,
-                    values: rows::host_values(host),
+                    values: columns::host_values(host),
                 },
                 Expected::Seats {
                     pending: signed(count.pending)?,
@@ -206,60 +204,4 @@ fn planned_check(check: &Check) -> Result<(Call, Expected), StoreError> {
             )
         }
     })
-}
-
-fn events(commit: &Commit, by: &Value) -> Result<Vec<Vec<Value>>, StoreError> {
-    if commit.events.is_empty() {
-        return Ok(Vec::new());
-    }
-    let host = organization(commit)?;
-    let user = match &commit.stamp.by {
-        By::User { user, .. } => Some(user.as_str()),
-        By::Policy | By::Clock | By::System => None,
-    };
-    let row = |event: &Event| {
-        let [kind, member] = event
-            .member()
-            .map_or([Value::Null, Value::Null], member_values);
-        Ok(vec![
-            Bucket::of(host).into(),
-            host.as_str().into(),
-            commit.id.as_bytes().into(),
-            Value::Name(event.name()),
-            kind,
-            member,
-            event
-                .link()
-                .as_ref()
-                .map(guestlist_types::LinkId::as_bytes)
-                .into(),
-            event
-                .invite()
-                .as_ref()
-                .map(guestlist_types::InviteId::as_bytes)
-                .into(),
-            commit.stamp.at.into(),
-            user.into(),
-            by.clone(),
-            rows::json(event)?,
-        ])
-    };
-    commit.events.iter().map(row).collect()
-}
-
-/// The organization that a commit's events happened in.
-fn organization(commit: &Commit) -> Result<&OrgId, StoreError> {
-    match (&commit.home, commit.events.first()) {
-        (Home::Organization(org), _) => Ok(org),
-        (
-            Home::Name(_),
-            Some(Event::Organization(OrganizationEvent::NameReserved { organization, .. })),
-        ) => Ok(organization),
-        (Home::Name(_), _) => Err(StoreError::Malformed {
-            what: "a name with other events",
-        }),
-        (Home::Consumer(_), _) => Err(StoreError::Malformed {
-            what: "events of a consumer",
-        }),
-    }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use guestlist_access::{AccessBook, AccessChange, Episode, GroupMember};
 use guestlist_membership::{Home, Row, RowKey, Scope, SeatCount};
+use guestlist_store::columns::{self, Value};
 use guestlist_store::{KnownBook, Load, Revision, Snapshot, StoreError};
 use guestlist_types::{CommitId, GroupId, Member, OrgId, UserId};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row as SqlRow, params_from_iter};
+use rusqlite::{Connection, Row as SqlRow};
 
 use crate::apply;
 use crate::error::{Failure, unsigned};
 use crate::rows;
-use crate::value::Value;
+use crate::value::bound;
 
 const GROUPS: &str =
     "select body from guestlist_groups where bucket = ? and host = ? order by group_id";
@@ -61,7 +62,7 @@ pub(crate) fn load(connection: &Connection, load: &Load<'_>) -> Result<Snapshot,
     }
     if let Some(host) = load.scope.host(snapshot.records()) {
         if let Some(id) = load.receipt {
-            let mut key = rows::home_values(&Home::Organization(host.clone()));
+            let mut key = columns::home_values(&Home::Organization(host.clone()));
             key.push(id.as_bytes().into());
             snapshot.set_receipt(apply::receipt(connection, &key)?);
         }
@@ -95,7 +96,7 @@ fn row(connection: &Connection, key: &RowKey) -> Result<Option<(Revision, Row)>,
         return counted(connection, key).map(|row| Some((Revision::ABSENT, row)));
     };
     let mut statement = connection.prepare_cached(call.sql)?;
-    let mut found = statement.query(params_from_iter(&call.values))?;
+    let mut found = statement.query(bound(&call.values))?;
     let Some(row) = found.next()? else {
         return Ok(None);
     };
@@ -103,7 +104,7 @@ fn row(connection: &Connection, key: &RowKey) -> Result<Option<(Revision, Row)>,
     let row = match key {
         key if key.is_counter() => Row::Tally(number),
         RowKey::GroupMember(..) => Row::GroupMember,
-        _ => rows::decode(key, text(row, 1)?)?,
+        _ => columns::decode(key, text(row, 1)?)?,
     };
     Ok(Some((Revision::new(number), row)))
 }
@@ -111,7 +112,7 @@ fn row(connection: &Connection, key: &RowKey) -> Result<Option<(Revision, Row)>,
 fn counted(connection: &Connection, key: &RowKey) -> Result<Row, Failure> {
     if let RowKey::SeatCount(host) = key {
         let count = |status| {
-            let mut values = rows::host_values(host);
+            let mut values = columns::host_values(host);
             values.push(Value::Name(status));
             unsigned(apply::count(connection, rows::STATUS_COUNT, &values)?)
         };
@@ -136,23 +137,23 @@ fn book(
     if let Some(head) = snapshot.records().access_head(host) {
         book.apply(&AccessChange::Head(*head));
     }
-    let values = rows::host_values(host);
+    let values = columns::host_values(host);
     let mut statement = connection.prepare_cached(GROUPS)?;
-    let mut found = statement.query(params_from_iter(&values))?;
+    let mut found = statement.query(bound(&values))?;
     while let Some(row) = found.next()? {
-        let group = rows::parse(text(row, 0)?, "a group")?;
+        let group = columns::parse(text(row, 0)?, "a group")?;
         book.apply(&AccessChange::PutGroup(group));
     }
     let mut statement = connection.prepare_cached(GROUP_MEMBERS)?;
-    let mut found = statement.query(params_from_iter(&values))?;
+    let mut found = statement.query(bound(&values))?;
     while let Some(row) = found.next()? {
         let (group, member) = group_member(row)?;
         book.apply(&AccessChange::PutGroupMember { group, member });
     }
     let mut statement = connection.prepare_cached(GRANTS)?;
-    let mut found = statement.query(params_from_iter(&values))?;
+    let mut found = statement.query(bound(&values))?;
     while let Some(row) = found.next()? {
-        let grant = rows::parse(text(row, 0)?, "a grant")?;
+        let grant = columns::parse(text(row, 0)?, "a grant")?;
         book.apply(&AccessChange::PutGrant(grant));
     }
     Ok(book)

@@ -11,6 +11,8 @@
 //! Either way the public conformance suite (feature `conformance`) tells whether it is right.
 //! [`MemoryStore`] is a [`KvStore`] over the simplest possible engine.
 
+#[cfg(feature = "sql")]
+pub mod columns;
 mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;

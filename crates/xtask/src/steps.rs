@@ -88,6 +88,7 @@ const FEATURES: &[(&str, &[&str])] = &[
     ("guestlist", &["postgres"]),
     ("guestlist", &["seal"]),
     ("guestlist", &["http"]),
+    ("guestlist-store", &["sql"]),
     ("guestlist-token", &[]),
     ("guestlist-webhooks", &[]),
     ("guestlist-webhooks", &["http"]),

@@ -285,7 +285,7 @@ async fn missing_tables_are_misuse_if_they_may_not_be_made() {
     let error = send(&borrowed, &claim(1, 1)).await.unwrap_err();
     assert_eq!(error.code(), "store-foreign", "{error:?}");
     drop(transaction);
-    migrate(&mut *pool.acquire().await.unwrap(), &options)
+    migrate(&mut pool.acquire().await.unwrap(), &options)
         .await
         .unwrap();
     let store = PgStore::open(pool, options).await.unwrap();

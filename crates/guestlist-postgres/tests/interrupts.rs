@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::commits::{
     apply, claim, claim_with, claims, events, is_at, is_there, list, load, member_key, receipt,
-    seats, send, uses,
+    seats, send, uses, uuid,
 };
 use common::{connect, pool_of, rounds, store_in, until};
 use guestlist_membership::RowKey;
@@ -59,13 +59,9 @@ const POINTS: [(&str, &str); 3] = [
 ];
 
 fn at(point: &str, schema: &str, link: u64, member: u64) -> String {
-    let link: String = common::commits::bytes(link)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
     point
         .replace('@', schema)
-        .replace('$', &link)
+        .replace('$', &uuid(link))
         .replace('&', &format!("user_{member}"))
 }
 

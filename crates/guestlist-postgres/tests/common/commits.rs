@@ -1,5 +1,7 @@
 //! Commits by hand, below every rule, and what they leave.
 
+use std::fmt::Write as _;
+
 use guestlist_access::Episode;
 use guestlist_membership::link::{Generation, LinkUse, UseState};
 use guestlist_membership::member::{MemberEvent, Membership, Status};
@@ -28,6 +30,11 @@ pub fn bytes(number: u64) -> [u8; 16] {
     // Found in what is sent.
     bytes[..4].copy_from_slice(b"\xfeid\xfe");
     bytes
+}
+
+/// The same as PostgreSQL writes it, but for the dashes.
+pub fn uuid(number: u64) -> String {
+    format!("{:032x}", u128::from_be_bytes(bytes(number)))
 }
 
 pub fn link(number: u64) -> LinkId {
@@ -139,9 +146,10 @@ pub async fn claims(pool: &PgPool, schema: &str) -> i64 {
     let tables = ["memberships", "joined", "link_uses", "commits", "events"];
     let mut sql = format!("select (select sum(uses)::int8 from {schema}.guestlist_link_tallies)");
     for table in tables {
-        sql += &format!(", (select count(*) from {schema}.guestlist_{table})");
+        let _ = write!(sql, ", (select count(*) from {schema}.guestlist_{table})");
     }
-    sql += &format!(
+    let _ = write!(
+        sql,
         ", (select count(distinct commit_id) from {schema}.guestlist_events join \
         {schema}.guestlist_commits using (bucket, commit_id) join \
         {schema}.guestlist_memberships using (bucket, member_kind, member_id))"
@@ -167,10 +175,9 @@ pub async fn is_there(pool: &PgPool, schema: &str, id: u64) -> bool {
         (select count(*) from {schema}.guestlist_events where member_id = $1), \
         (select count(*) from {schema}.guestlist_commits where commit_id = $2::uuid)"
     );
-    let id: String = bytes(id).iter().map(|byte| format!("{byte:02x}")).collect();
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(name)
-        .bind(id)
+        .bind(uuid(id))
         .fetch_one(pool)
         .await
         .unwrap();

@@ -2,6 +2,7 @@
 
 use guestlist_store::StoreError;
 use sqlx::Error;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What a statement says by an error of its own: a row that was to be new was there by the time it
 /// was written. Nothing was changed.
@@ -21,6 +22,22 @@ pub(crate) fn is_overtaken(error: &Error) -> bool {
     error
         .as_database_error()
         .is_some_and(|error| error.message().contains(OVERTAKEN))
+}
+
+/// Whether the connection has gone with it.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Io(_) | Error::Protocol(_) | Error::WorkerCrashed
+    ) || is_last_word(error)
+}
+
+/// Whether the server, or what stands before it, has ended the connection with this.
+fn is_last_word(error: &Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+        .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 /// The error of a statement, or of getting a connection for it.
@@ -58,14 +75,15 @@ pub(crate) fn connect_error(error: Error) -> StoreError {
 }
 
 fn by_code(code: &str, message: &str, error: Error, during: During) -> StoreError {
+    // It may have come before the commit, or behind it.
+    if during == During::Committing && is_last_word(&error) {
+        return StoreError::Unknown(Box::new(error));
+    }
     match code {
         // A commit of which the server itself can't tell.
         "40003" | "08007" => StoreError::Unknown(Box::new(error)),
-        // The server ends while it works on this: before the commit, or behind it.
-        "57P01" | "57P02" | "57P05" => match during {
-            During::Committing => StoreError::Unknown(Box::new(error)),
-            During::Reading => StoreError::Retryable(Box::new(error)),
-        },
+        // The server has ended the connection, and with it a transaction that was too slow.
+        "25P03" | "25P04" => StoreError::Retryable(Box::new(error)),
         "25P02" => StoreError::Misuse {
             what: "the transaction has failed before: roll it back",
         },
@@ -80,10 +98,9 @@ fn by_code(code: &str, message: &str, error: Error, during: During) -> StoreErro
             what: "one of its values can't be kept",
         },
         // Starting up, shutting down, in recovery, out of connections.
-        "57P03" | "53300" | "08000" | "08001" | "08003" | "08004" | "08006" => {
-            StoreError::Unavailable(Box::new(error))
-        }
+        "57P03" | "53300" => StoreError::Unavailable(Box::new(error)),
         _ => match code.get(..2) {
+            Some("08") => StoreError::Unavailable(Box::new(error)),
             // Serialization failures, deadlocks, timeouts, locks, memory.
             Some("40" | "53" | "55" | "57") => StoreError::Retryable(Box::new(error)),
             Some("23") => StoreError::Malformed {

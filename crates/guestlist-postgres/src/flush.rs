@@ -7,7 +7,7 @@ use guestlist_store::StoreError;
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use crate::error::{During, connect_error, is_overtaken, store_error};
+use crate::error::{During, connect_error, is_lost, is_overtaken, store_error};
 use crate::plan::{Outcome, Plan};
 use crate::rows::NO_SUCH_EVENT;
 use crate::sql::{Names, Sql};
@@ -56,13 +56,21 @@ impl Engine {
         if let Some(connection) = self.lock().pop() {
             return Ok(connection);
         }
-        // By the pool, so that whatever the application has set up for its connections holds.
-        let mut connection = self.pool.acquire().await?.detach();
-        // A plan for whatever comes is as good as one for what has come, and is made once.
-        connection
-            .execute("set plan_cache_mode = force_generic_plan")
-            .await?;
-        Ok(connection)
+        // Those of the pool may all have gone, when the server was restarted.
+        let mut lost = self.pool.options().get_max_connections();
+        loop {
+            // By the pool, so that whatever the application has set up for its connections holds.
+            let mut connection = self.pool.acquire().await?.detach();
+            // A plan for whatever comes is as good as one for what has come, and is made once.
+            let set = connection
+                .execute("set plan_cache_mode = force_generic_plan")
+                .await;
+            match set {
+                Ok(_) => return Ok(connection),
+                Err(error) if lost > 0 && is_lost(&error) => lost -= 1,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn keep(&self, connection: PgConnection) {
@@ -102,7 +110,9 @@ impl Engine {
         } else {
             match self.connection().await {
                 Ok(mut connection) => {
-                    if self.rounds(&mut connection, waiting, &mut open).await {
+                    self.rounds(&mut connection, waiting, &mut open).await;
+                    // An error may have been the end of the connection, whatever it was called.
+                    if !open.has_errors() || connection.ping().await.is_ok() {
                         self.keep(connection);
                     }
                 }
@@ -112,13 +122,13 @@ impl Engine {
         open.answers()
     }
 
-    /// Applies all that waits. Whether the connection is good for more.
+    /// Applies all that waits.
     async fn rounds(
         &self,
         connection: &mut PgConnection,
         mut waiting: Vec<Waiting>,
         open: &mut Open,
-    ) -> bool {
+    ) {
         while !waiting.is_empty() {
             let (round, rest) = self.round(waiting);
             waiting = rest;
@@ -127,7 +137,6 @@ impl Engine {
             waiting.splice(0..0, again);
             waiting.retain(|commit| !open.has_failed(commit.call));
         }
-        open.connection_is_good()
     }
 
     /// The first that waits, and all that go with it.
@@ -220,7 +229,8 @@ async fn apply(
         };
         match done {
             Ok(verdicts) => return Ok(verdicts),
-            Err(Failed::Sql(error)) if is_overtaken(&error) || is_deadlock(&error) => {}
+            Err(Failed::Sql(error) | Failed::Before(error))
+                if is_overtaken(&error) || is_deadlock(&error) => {}
             Err(failed) => return Err(failed.into_error(During::Committing)),
         }
     }
@@ -236,7 +246,11 @@ async fn apply_alone(
     names: &Names,
     plan: &Plan,
 ) -> Result<Vec<Verdict>, Failed> {
-    let mut transaction = connection.begin().await.map_err(before_commit)?;
+    // Whatever the default is: see `apply_within`.
+    let mut transaction = connection
+        .begin_with("begin isolation level read committed")
+        .await
+        .map_err(before_commit)?;
     let applied = apply_within(&mut transaction, names, plan).await;
     match applied {
         Ok(verdicts) => {
@@ -257,9 +271,16 @@ async fn apply_within(
     plan: &Plan,
 ) -> Result<Vec<Verdict>, Failed> {
     let plans = [plan];
-    fetch(connection, statement::lock(names, plan, plan.bucket))
+    let locked = fetch(connection, statement::lock(names, plan, plan.bucket))
         .await
         .map_err(before_commit)?;
+    // Else the statement that counts sees what the one that locks has seen, and not what was
+    // committed while that one waited.
+    if !plan.counted.is_empty() && !statement::sees_anew(&locked).map_err(before_commit)? {
+        return Err(Failed::Store(StoreError::Misuse {
+            what: "what is counted needs a `read committed` transaction",
+        }));
+    }
     let sql = statement::commit(names, &plans, plan.bucket);
     let rows = fetch(connection, sql).await.map_err(before_commit)?;
     let verdicts = statement::verdicts(&plans, &rows).map_err(Failed::Store)?;
@@ -447,14 +468,8 @@ impl Open {
         }
     }
 
-    /// Whether nothing was said that speaks against using the connection again.
-    fn connection_is_good(&self) -> bool {
-        self.calls.iter().all(|call| {
-            !matches!(
-                call.error,
-                Some(StoreError::Unknown(_) | StoreError::Unavailable(_) | StoreError::Fatal(_))
-            )
-        })
+    fn has_errors(&self) -> bool {
+        self.calls.iter().any(|call| call.error.is_some())
     }
 
     fn has_failed(&self, call: usize) -> bool {

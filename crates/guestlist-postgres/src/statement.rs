@@ -90,12 +90,12 @@ pub(crate) fn commit<'a>(names: &'a Names, plans: &'a [&'a Plan], bucket: Option
     writer.sql
 }
 
-/// Locks what a commit relies on, and answers nothing: so that what is counted is counted while
-/// nobody can change it.
+/// Locks what a commit relies on, so that what is counted is counted while nobody can change it.
+/// Answers how the transaction is isolated: see [`sees_anew`].
 pub(crate) fn lock<'a>(names: &'a Names, plan: &'a Plan, bucket: Option<i64>) -> Sql<'a> {
     let plans = [plan];
     let mut sql = Sql::new(names, bucket);
-    sql.add("select count(*) from (");
+    sql.add("select count(*), current_setting('transaction_isolation') from (");
     let mut first = true;
     let number = Value::Int(0);
     for (table, written) in locks() {
@@ -129,6 +129,13 @@ pub(crate) fn lock<'a>(names: &'a Names, plan: &'a Plan, bucket: Option<i64>) ->
     }
     sql.add(") locked");
     sql
+}
+
+/// Whether the next statement of a transaction sees what was committed before it begins, by the
+/// answer of [`lock`].
+pub(crate) fn sees_anew(locked: &[PgRow]) -> Result<bool, sqlx::Error> {
+    let isolation: &str = locked.first().ok_or(sqlx::Error::RowNotFound)?.try_get(1)?;
+    Ok(["read committed", "read uncommitted"].contains(&isolation))
 }
 
 /// What is erased: the event, and the answer that was kept with it.

@@ -30,6 +30,9 @@ use crate::{events, list, read};
 /// the members of an organization that gets one) is refused there with [`StoreError::Misuse`],
 /// because it would be counted as it was when the transaction began.
 ///
+/// Where the future of a call is dropped before its end, what the transaction has come to is not
+/// known, and of a commit that erases it may be a part: roll back.
+///
 /// Rows that a command relies on stay locked until the transaction ends: keep it short.
 ///
 /// The log, read in here, shows neither what the transaction itself has written nor what began

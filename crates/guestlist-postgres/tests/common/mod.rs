@@ -8,6 +8,9 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
+pub mod commits;
+
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,7 +19,7 @@ use guestlist_postgres::{PgOptions, PgStore};
 use guestlist_store::conformance::CaseFuture;
 use guestlist_testkit::postgres::{Database, shared};
 use sqlx::Row as _;
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::runtime::Runtime;
 
 /// The runtime of all tests that are no async functions.
@@ -53,8 +56,68 @@ pub async fn pool(connections: u32) -> PgPool {
         .unwrap()
 }
 
+/// Connections that are set up in a way of their own.
+pub async fn pool_of(options: PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_mins(1))
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await
+        .unwrap()
+}
+
+/// How to connect, over TCP.
+pub fn connect() -> PgConnectOptions {
+    database().url().parse().unwrap()
+}
+
+/// So many, or as often as `GUESTLIST_ROUNDS` says.
+pub fn rounds(number: u64) -> u64 {
+    let factor = std::env::var("GUESTLIST_ROUNDS").map_or(1, |text| text.parse().unwrap());
+    number * factor
+}
+
+/// Where chance begins: `GUESTLIST_SEED`, or anywhere. To be told by what fails.
+pub fn seed() -> u64 {
+    std::env::var("GUESTLIST_SEED").map_or_else(
+        |_| RandomState::new().hash_one(0_u8),
+        |text| text.parse().unwrap(),
+    )
+}
+
+/// A number below `end`, other ones for other steps.
+pub fn chance(seed: u64, step: u64, end: u64) -> u64 {
+    let mut x = seed.wrapping_add(step.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (x ^ (x >> 31)) % end.max(1)
+}
+
+/// Waits until a query answers true, up to half a minute.
+pub async fn until(pool: &PgPool, query: &str) {
+    for _ in 0..6_000 {
+        let row = sqlx::query(sqlx::AssertSqlSafe(query))
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        if row.get(0) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("waited too long for `{query}`");
+}
+
 pub async fn store() -> PgStore {
     store_with(PgOptions::new()).await
+}
+
+/// A store, and the name of its schema.
+pub async fn store_in() -> (PgStore, String) {
+    let name = schema();
+    let options = PgOptions::new().schema(&name);
+    (PgStore::open(pool(6).await, options).await.unwrap(), name)
 }
 
 pub async fn store_with(options: PgOptions) -> PgStore {

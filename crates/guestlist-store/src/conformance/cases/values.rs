@@ -263,6 +263,7 @@ pub async fn all_of_time_is_kept<F: Fixture>(fixture: &F) {
             .collect();
         assert_eq!(opened, times, "in the order of time");
     }
+    fixture.settle(h.store()).await;
     let filter = |from, until| EventFilter {
         name: Some("membership-requested".to_owned()),
         from: Some(Timestamp::from_micros(from)),

@@ -33,6 +33,7 @@ mod error;
 mod events;
 mod flush;
 mod list;
+mod mirror;
 mod options;
 mod plan;
 mod read;
@@ -45,6 +46,7 @@ mod table;
 mod transaction;
 mod value;
 
+pub use mirror::Mirrored;
 pub use options::{MAX_PARTITIONS, PgOptions};
 pub use schema::{SCHEMA_VERSION, migrate};
 pub use store::PgStore;

@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod citus;
 mod error;
 mod events;
 mod flush;
@@ -46,6 +47,7 @@ mod table;
 mod transaction;
 mod value;
 
+pub use citus::citus_statements;
 pub use mirror::Mirrored;
 pub use options::{MAX_PARTITIONS, PgOptions};
 pub use schema::{SCHEMA_VERSION, migrate};

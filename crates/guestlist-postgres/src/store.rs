@@ -91,7 +91,8 @@ impl PgStore {
         } else {
             schema::check_current(&mut connection, &names, &options).await?;
         }
-        let one_bucket = schema::is_partitioned(&mut connection, &names).await?;
+        let one_bucket =
+            options.one_bucket || schema::is_partitioned(&mut connection, &names).await?;
         drop(connection);
         let keeps = if options.together { options.flushes } else { 0 };
         let names = Names {

@@ -135,6 +135,11 @@ mod one_by_one {
     guestlist_store::conformance_tests!(Schemas(PgOptions::new().flush_together(false)));
 }
 
+mod one_bucket {
+    use super::*;
+    guestlist_store::conformance_tests!(Schemas(PgOptions::new().keep_to_one_bucket(true)));
+}
+
 mod partitioned {
     use super::*;
     guestlist_store::conformance_tests!(Schemas(PgOptions::new().partitions(4)));

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{runtime, schema};
-use guestlist_postgres::{PgOptions, PgStore};
+use guestlist_postgres::{PgOptions, PgStore, citus_statements};
 use sqlx::{AssertSqlSafe, Row as _};
 
 const ID: &str = "'01020304-0506-0708-090a-0b0c0d0e0f10'";
@@ -179,7 +179,7 @@ fn row(table: &str) -> Vec<(&'static str, &'static str)> {
     parts(row)
 }
 
-fn parts<'a>(row: &'a str) -> Vec<(&'a str, &'a str)> {
+fn parts(row: &str) -> Vec<(&str, &str)> {
     // No literal here has a comma and a space in it, but for those of `decode`.
     let mut parts = Vec::new();
     let mut rest = row;
@@ -420,5 +420,65 @@ fn texts_are_compared_byte_by_byte() {
             "guestlist_events.by",
         ];
         assert_eq!(other, only_kept);
+    });
+}
+
+/// Functions of Citus' names take what is sent to them, and refuse what Citus does: a column that
+/// is not in every unique key, and anything that is no table.
+#[test]
+fn what_is_told_to_citus_fits_the_tables() {
+    runtime().block_on(async {
+        let (store, place) = opened(0).await;
+        let stubs = format!(
+            "create table {place}.told (name regclass primary key, place regclass);
+            create function {place}.create_distributed_table(
+                name regclass, place text, colocate_with text default null
+            ) returns void language plpgsql as $$ begin
+                if exists (select 1 from pg_index i where i.indrelid = name and i.indisunique
+                    and not exists (select 1 from pg_attribute a where a.attrelid = name
+                        and a.attname = place and a.attnum = any (i.indkey) and a.attnotnull)) then
+                    raise 'no unique key of % may be without %', name, place;
+                end if;
+                insert into {place}.told values (name, coalesce(colocate_with::regclass, name));
+            end $$;
+            create function {place}.create_reference_table(name regclass) returns void
+            language sql as $$ insert into {place}.told values (name, null) $$"
+        );
+        sqlx::raw_sql(AssertSqlSafe(stubs))
+            .execute(store.pool())
+            .await
+            .unwrap();
+        let options = PgOptions::new().schema(&place);
+        let statements = citus_statements(&options).unwrap();
+        for statement in &statements {
+            let statement = statement.replacen("create_", &format!("{place}.create_"), 1);
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(store.pool())
+                .await
+                .unwrap();
+        }
+        let left = sqlx::query(AssertSqlSafe(format!(
+            "select c.relname::text, (select count(distinct place) from {place}.told) \
+             from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             where n.nspname = $1 and c.relkind = 'r' and c.relname <> 'told' \
+             and not exists (select 1 from {place}.told t where t.name = c.oid)"
+        )))
+        .bind(&place)
+        .fetch_all(store.pool())
+        .await
+        .unwrap();
+        // What says which steps were taken stays on the coordinator.
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].get::<String, _>(0), "guestlist_schema");
+        assert_eq!(left[0].get::<i64, _>(1), 1, "all are placed together");
+        assert!(citus_statements(&options.partitions(2)).is_err());
+        assert_eq!(
+            statements.last().unwrap(),
+            &format!("select create_reference_table('\"{place}\".guestlist_epoch')")
+        );
+        assert!(statements.contains(&format!(
+            "select create_distributed_table('\"{place}\".guestlist_joined', 'member_bucket', \
+             colocate_with => '\"{place}\".guestlist_memberships')"
+        )));
     });
 }

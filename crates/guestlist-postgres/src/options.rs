@@ -25,6 +25,10 @@ const MAX_NAME: usize = 63;
 /// comes behind what there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, set by name"
+)]
 pub struct PgOptions {
     pub(crate) schema: Option<String>,
     pub(crate) migrations_table: String,

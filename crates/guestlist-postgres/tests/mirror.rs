@@ -55,7 +55,7 @@ async fn history(h: &Harness<'_, PgStore>, dice: &mut Dice, steps: usize) -> Vec
     for _ in 0..steps {
         let (host, issued) = links[dice.below(links.len())];
         let member = &members[dice.below(members.len())];
-        h.advance(Duration::from_secs(60));
+        h.advance(Duration::from_mins(1));
         let order = match dice.below(8) {
             0..=2 => h.claim(issued.token, member),
             3 => h.approve(host, member),

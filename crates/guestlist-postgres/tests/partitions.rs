@@ -149,7 +149,7 @@ async fn hot_path(store: &PgStore) {
         ),
         (
             "refresh",
-            h.refresh(&host, limited.link, std::time::Duration::from_secs(60)),
+            h.refresh(&host, limited.link, std::time::Duration::from_mins(1)),
         ),
         (
             "accept",

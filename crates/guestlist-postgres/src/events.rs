@@ -33,9 +33,11 @@ pub(crate) async fn events(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut events: Vec<Recorded> = Vec::new();
     let mut seen = start;
+    // The end of the log of one organization, while that has one: it is where the rows are.
+    let mut end_of_all = filter.organization.is_none();
     while events.len() < limit {
         let chunk = (limit - events.len()).min(MOST);
-        let sql = statement(names, filter, seen, chunk)?;
+        let sql = statement(names, filter, seen, chunk, end_of_all)?;
         let found = fetch(connection, sql)
             .await
             .map_err(|error| store_error(error, During::Reading))?;
@@ -54,6 +56,10 @@ pub(crate) async fn events(
                 events.push(recorded);
             }
         }
+        if !end_of_all && end.is_none() && seen == Sequence::default() {
+            end_of_all = true;
+            continue;
+        }
         if rows < chunk {
             // Nothing up to the end of the log is wanted: the next page begins there.
             if events.len() < limit {
@@ -70,12 +76,14 @@ pub(crate) async fn events(
     })
 }
 
-/// The events, and behind them the last one of the log, whatever it is.
+/// The events, and behind them the last one of the log, whatever it is: the last one of the
+/// organization that is asked about, unless the end of all is wanted.
 pub(crate) fn statement<'a>(
     names: &'a Names,
     filter: &EventFilter,
     start: Sequence,
     rows: usize,
+    end_of_all: bool,
 ) -> Result<Sql<'a>, StoreError> {
     let bucket = filter.organization.as_ref().map(Bucket::of);
     let mut sql = Sql::new(names, bucket.map(|bucket| bucket.get().into()));
@@ -94,15 +102,16 @@ pub(crate) fn statement<'a>(
         &Value::Int(i64::try_from(start.ordinal).unwrap_or(i64::MAX)),
     )
     .add(")");
+    let mut of_host = String::new();
     if let (Some(host), Some(bucket)) = (&filter.organization, bucket) {
-        sql.add(" and bucket = ");
-        if sql.scope == Scope::One {
-            sql.number(1, Kind::Int);
+        let bucket = if sql.scope == Scope::One {
+            1
         } else {
-            sql.value(Kind::Int, &bucket.into());
-        }
-        sql.add(" and host = ")
-            .value(Kind::Text, &host.as_str().into());
+            sql.bind(Kind::Int, &bucket.into())
+        };
+        let host = sql.bind(Kind::Text, &host.as_str().into());
+        of_host = format!(" and bucket = ${bucket}::int4 and host = ${host}::text");
+        sql.add(&of_host);
     }
     let [kind, member] = filter
         .member
@@ -144,6 +153,9 @@ pub(crate) fn statement<'a>(
     sql.add(prefix)
         .add("guestlist_events where position < ")
         .add(horizon);
+    if !end_of_all {
+        sql.add(&of_host);
+    }
     sql.add(" order by position desc, ordinal desc limit 1) last");
     Ok(sql)
 }

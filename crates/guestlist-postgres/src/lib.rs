@@ -29,10 +29,12 @@
 //! # }
 //! ```
 
+mod citus;
 mod error;
 mod events;
 mod flush;
 mod list;
+mod mirror;
 mod options;
 mod plan;
 mod read;
@@ -45,6 +47,8 @@ mod table;
 mod transaction;
 mod value;
 
+pub use citus::citus_statements;
+pub use mirror::Mirrored;
 pub use options::{MAX_PARTITIONS, PgOptions};
 pub use schema::{SCHEMA_VERSION, migrate};
 pub use store::PgStore;

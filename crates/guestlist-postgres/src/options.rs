@@ -25,6 +25,10 @@ const MAX_NAME: usize = 63;
 /// comes behind what there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, set by name"
+)]
 pub struct PgOptions {
     pub(crate) schema: Option<String>,
     pub(crate) migrations_table: String,
@@ -33,6 +37,7 @@ pub struct PgOptions {
     pub(crate) together: bool,
     pub(crate) flushes: usize,
     pub(crate) mirrored: bool,
+    pub(crate) one_bucket: bool,
 }
 
 impl Default for PgOptions {
@@ -53,6 +58,7 @@ impl PgOptions {
             together: true,
             flushes: 2,
             mirrored: false,
+            one_bucket: false,
         }
     }
 
@@ -101,6 +107,21 @@ impl PgOptions {
     /// another machine, but [from the log](crate::PgStore::mirror).
     pub const fn mirror_from_log(mut self, yes: bool) -> Self {
         self.mirrored = yes;
+        self
+    }
+
+    /// Whether each statement keeps to one bucket and says so in one parameter, also where the
+    /// tables have no partitions: for an engine that spreads them by bucket itself. Commits of
+    /// different buckets are then not flushed as one statement. With partitions it is always so.
+    ///
+    /// ```
+    /// use guestlist_postgres::PgOptions;
+    ///
+    /// let options = PgOptions::new().keep_to_one_bucket(true).mirror_from_log(true);
+    /// # let _ = options;
+    /// ```
+    pub const fn keep_to_one_bucket(mut self, yes: bool) -> Self {
+        self.one_bucket = yes;
         self
     }
 

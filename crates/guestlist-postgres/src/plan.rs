@@ -5,9 +5,10 @@ use guestlist_store::{Check, Commit, Committed, Receipt, StoreError, Write};
 use guestlist_types::Bucket;
 
 use crate::error::signed;
+use crate::mirror::joined_key;
 use crate::rows;
 use crate::table::{JOINED, Table, table_of};
-use crate::value::{Value, member_bucket, member_values};
+use crate::value::{Value, member_values};
 
 /// A row that must be at a revision; zero: that must not be there.
 #[derive(Debug, Clone)]
@@ -294,9 +295,7 @@ impl Plan {
                 values.extend(rows::row_values(key, row, revision.get())?);
                 let checked = |check: &Check| check.key() == key;
                 if let (RowKey::Membership(host, member), false) = (key, mirrored) {
-                    let mut joined: Vec<Value> = vec![member_bucket(member).into()];
-                    joined.extend(member_values(member));
-                    joined.push(host.as_str().into());
+                    let mut joined = joined_key(host, member);
                     joined.extend(values.iter().skip(table.key.len()).take(2).cloned());
                     self.puts.push(Put {
                         table: &JOINED,
@@ -313,10 +312,7 @@ impl Plan {
             Write::Delete { key, .. } => {
                 let table = table_of(key).ok_or(rows::OTHER_ROW)?;
                 if let (RowKey::Membership(host, member), false) = (key, mirrored) {
-                    let mut joined: Vec<Value> = vec![member_bucket(member).into()];
-                    joined.extend(member_values(member));
-                    joined.push(host.as_str().into());
-                    self.deletes.push((&JOINED, joined));
+                    self.deletes.push((&JOINED, joined_key(host, member)));
                 }
                 self.deletes.push((table, rows::key_values(key)));
             }

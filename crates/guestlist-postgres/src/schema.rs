@@ -196,7 +196,7 @@ pub(crate) async fn missing(
     let state = sqlx::query(
         "select to_regclass($1) is not null, pg_encoding_to_char(encoding), \
         (select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-        where n.nspname = coalesce($2, current_schema()) and c.relkind in ('r', 'p') \
+        where n.nspname = coalesce($2, current_schema()) and c.relkind in ('r', 'p', 'v', 'm', 'f') \
         and c.relname like 'guestlist\\_%' limit 1) \
         from pg_database where datname = current_database()",
     )

@@ -17,11 +17,12 @@ use tokio::runtime::Handle;
 
 use crate::error::connect_error;
 use crate::flush::Engine;
+use crate::mirror::Mirrored;
 use crate::options::PgOptions;
 use crate::plan::{Outcome, Plan};
 use crate::sql::Names;
 use crate::transaction::PgTransaction;
-use crate::{events, list, read, schema};
+use crate::{events, list, mirror, read, schema};
 
 /// How many commits go into one statement at most.
 const BATCH: usize = 128;
@@ -90,7 +91,8 @@ impl PgStore {
         } else {
             schema::check_current(&mut connection, &names, &options).await?;
         }
-        let one_bucket = schema::is_partitioned(&mut connection, &names).await?;
+        let one_bucket =
+            options.one_bucket || schema::is_partitioned(&mut connection, &names).await?;
         drop(connection);
         let keeps = if options.together { options.flushes } else { 0 };
         let names = Names {
@@ -132,6 +134,44 @@ impl PgStore {
     /// The same tables inside the application's own transaction: see [`PgTransaction`].
     pub fn transaction<'c>(&self, connection: &'c mut PgConnection) -> PgTransaction<'c> {
         PgTransaction::of(connection, self.engine.names.clone(), self.options.mirrored)
+    }
+
+    /// Brings the lists of members' memberships up to what the log says behind `after`, at most
+    /// `limit` events of it: for stores that [don't write them](PgOptions::mirror_from_log) with
+    /// the memberships.
+    ///
+    /// Begin with `None`, keep the cursor that is given back, and call this again and again, from a
+    /// task of its own; it is at the end when no events were read. Each row is written as its
+    /// membership is by now, unless the list has a newer one: events that are late, repeated or
+    /// skipped in favour of later ones of the same member do no harm, and a cursor that was lost
+    /// costs nothing but reading the log again. If it is interrupted, begin behind the last cursor
+    /// that was kept.
+    ///
+    /// No command deletes a membership. Where an application deletes some by a
+    /// [`Write::Delete`](guestlist_store::Write::Delete) of its own, only one task should do this
+    /// at a time: of two, one may write a row that it had read before.
+    ///
+    /// ```no_run
+    /// # use guestlist_postgres::PgStore;
+    /// # use guestlist_store::{Cursor, StoreError};
+    /// # async fn catch_up(store: &PgStore, mut kept: Option<Cursor>) -> Result<(), StoreError> {
+    /// loop {
+    ///     let done = store.mirror(kept.as_ref(), 500).await?;
+    ///     kept = done.next;
+    ///     if done.events == 0 {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; part of it may have been written, which does no harm.
+    pub async fn mirror(&self, after: Option<&Cursor>, limit: u32) -> Result<Mirrored, StoreError> {
+        let mut connection = self.connection().await?;
+        mirror::mirror(&mut connection, &self.engine.names, after, limit).await
     }
 
     async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {

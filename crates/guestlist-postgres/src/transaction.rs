@@ -56,7 +56,8 @@ impl<'c> PgTransaction<'c> {
         Self::of(connection, names, false)
     }
 
-    /// The same with tables where `options` say.
+    /// The same with tables where `options` say. If they have [partitions](PgOptions::partitions),
+    /// say so, with any number: statements then keep to one of them.
     ///
     /// # Errors
     ///
@@ -67,7 +68,8 @@ impl<'c> PgTransaction<'c> {
     ) -> Result<Self, StoreError> {
         Ok(Self::of(
             connection,
-            options.names(false)?,
+            // It can't be looked up in here.
+            options.names(options.one_bucket || options.partitions > 0)?,
             options.mirrored,
         ))
     }

@@ -135,9 +135,44 @@ mod one_by_one {
     guestlist_store::conformance_tests!(Schemas(PgOptions::new().flush_together(false)));
 }
 
+mod one_bucket {
+    use super::*;
+    guestlist_store::conformance_tests!(Schemas(PgOptions::new().keep_to_one_bucket(true)));
+}
+
 mod partitioned {
     use super::*;
     guestlist_store::conformance_tests!(Schemas(PgOptions::new().partitions(4)));
+}
+
+/// The list of a member's memberships comes from the log, as often as it is waited for.
+struct Mirroring;
+
+#[async_trait]
+impl Fixture for Mirroring {
+    type Store = PgStore;
+
+    async fn store(&self) -> PgStore {
+        store_with(PgOptions::new().mirror_from_log(true)).await
+    }
+
+    async fn reopen(&self, store: PgStore) -> Option<PgStore> {
+        Schemas(PgOptions::new()).reopen(store).await
+    }
+
+    async fn settle(&self, store: &PgStore) {
+        settle(store.pool()).await;
+        common::mirror(store, None, 100).await;
+    }
+
+    fn block_on(&self, future: CaseFuture<'_>) {
+        common::block_on(future);
+    }
+}
+
+mod mirroring {
+    use super::*;
+    guestlist_store::conformance_tests!(Mirroring);
 }
 
 mod transactions {

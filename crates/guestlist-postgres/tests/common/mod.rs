@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use guestlist_postgres::{PgOptions, PgStore};
+use guestlist_store::Cursor;
 use guestlist_store::conformance::CaseFuture;
 use guestlist_testkit::postgres::{Database, shared};
 use sqlx::Row as _;
@@ -143,6 +144,17 @@ pub async fn settle(pool: &PgPool) {
             return;
         }
         tokio::task::yield_now().await;
+    }
+}
+
+/// Mirrors to the end of the log. The cursor behind it.
+pub async fn mirror(store: &PgStore, mut after: Option<Cursor>, limit: u32) -> Option<Cursor> {
+    loop {
+        let done = store.mirror(after.as_ref(), limit).await.unwrap();
+        after = done.next;
+        if done.events == 0 {
+            return after;
+        }
     }
 }
 

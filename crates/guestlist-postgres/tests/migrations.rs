@@ -1,0 +1,450 @@
+//! How a database gets its tables, what is none, and how the log goes on in a restored one.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod common;
+
+use std::env;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use common::{database, pool, runtime, schema, settle};
+use guestlist_membership::link::LinkDraft;
+use guestlist_postgres::{PgOptions, PgStore, SCHEMA_VERSION, migrate};
+use guestlist_store::conformance::{Harness, Order};
+use guestlist_store::{EventFilter, Page, Query, StoreError};
+use guestlist_testkit::postgres::{Database, Server};
+use guestlist_types::{Member, OrgId, UserId};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Row as _};
+
+fn org(text: &str) -> OrgId {
+    OrgId::parse(text).unwrap()
+}
+
+fn user(text: &str) -> Member {
+    Member::User(UserId::parse(text).unwrap())
+}
+
+async fn execute(pool: &PgPool, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(pool)
+        .await
+        .unwrap();
+}
+
+/// Every relation, function and constraint of a schema, and what the steps are.
+async fn dump(pool: &PgPool, schema: &str) -> Vec<String> {
+    sqlx::query(
+        "select c.relkind::text || ' ' || c.relname from pg_class c \
+         join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 \
+         union all select 'f ' || proname from pg_proc p \
+         join pg_namespace n on n.oid = p.pronamespace where n.nspname = $1 \
+         union all select 'c ' || conname || ' ' || pg_get_constraintdef(k.oid) \
+         from pg_constraint k join pg_namespace n on n.oid = k.connamespace \
+         where n.nspname = $1 order by 1",
+    )
+    .bind(schema)
+    .fetch_all(pool)
+    .await
+    .unwrap()
+    .iter()
+    .map(|row| row.get(0))
+    .collect()
+}
+
+async fn steps(pool: &PgPool, table: &str) -> Vec<i64> {
+    let sql = format!("select version from {table} order by version");
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .fetch_all(pool)
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[test]
+fn twice_is_once() {
+    runtime().block_on(async {
+        let (pool, place) = (pool(1).await, schema());
+        let options = PgOptions::new().schema(&place).partitions(3);
+        let mut connection = pool.acquire().await.unwrap();
+        migrate(&mut connection, &options).await.unwrap();
+        drop(connection);
+        let first = dump(&pool, &place).await;
+        let mut connection = pool.acquire().await.unwrap();
+        migrate(&mut connection, &options).await.unwrap();
+        drop(connection);
+        assert_eq!(dump(&pool, &place).await, first);
+        let table = format!("{place}.guestlist_schema");
+        assert_eq!(steps(&pool, &table).await, [0, SCHEMA_VERSION]);
+    });
+}
+
+#[test]
+fn several_tasks_make_one_schema() {
+    runtime().block_on(async {
+        for partitions in [0, 2] {
+            let place = schema();
+            let mut tasks = Vec::new();
+            for id in 0..8 {
+                let options = PgOptions::new().schema(&place).partitions(partitions);
+                tasks.push(tokio::spawn(async move {
+                    let store = PgStore::open(pool(2).await, options).await.unwrap();
+                    let h = Harness::resume(&store, Harness::new(&store).now(), 1_000 * (id + 1));
+                    let host = org(&format!("org_{id}"));
+                    h.register(&host, &format!("name-{id}").parse().unwrap())
+                        .await;
+                    store.pool().close().await;
+                }));
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+            let pool = pool(2).await;
+            let table = format!("{place}.guestlist_schema");
+            assert_eq!(steps(&pool, &table).await, [0, SCHEMA_VERSION]);
+            let options = PgOptions::new().schema(&place);
+            let store = PgStore::open(pool, options).await.unwrap();
+            settle(store.pool()).await;
+            let events = Harness::new(&store)
+                .events(&EventFilter::default(), 100)
+                .await;
+            assert_eq!(events.len(), 16);
+        }
+    });
+}
+
+/// Not a test by itself: what the other processes of the next test do.
+#[test]
+fn child() {
+    let (Ok(address), Ok(place)) = (env::var("GUESTLIST_ADDRESS"), env::var("GUESTLIST_PLACE"))
+    else {
+        return;
+    };
+    runtime().block_on(async {
+        let pool = PgPool::connect(&address).await.unwrap();
+        let options = PgOptions::new().schema(place);
+        let store = PgStore::open(pool, options).await.unwrap();
+        let id = std::process::id();
+        let h = Harness::resume(&store, Harness::new(&store).now(), u64::from(id) * 1_000);
+        let host = org(&format!("org_{id}"));
+        h.register(&host, &format!("name-{id}").parse().unwrap())
+            .await;
+    });
+}
+
+#[test]
+fn several_processes_make_one_schema() {
+    let place = schema();
+    let mut children: Vec<_> = (0..4)
+        .map(|_| {
+            Command::new(env::current_exe().unwrap())
+                .args(["--exact", "child", "--quiet"])
+                .env("GUESTLIST_ADDRESS", database().socket_url())
+                .env("GUESTLIST_PLACE", &place)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in &mut children {
+        assert!(child.wait().unwrap().success());
+    }
+    runtime().block_on(async {
+        let options = PgOptions::new().schema(&place).migrate(false);
+        let store = PgStore::open(pool(2).await, options).await.unwrap();
+        settle(store.pool()).await;
+        let events = Harness::new(&store)
+            .events(&EventFilter::default(), 100)
+            .await;
+        assert_eq!(events.len(), 8);
+    });
+}
+
+#[test]
+fn it_stays_beside_what_the_application_has() {
+    runtime().block_on(async {
+        let (pool, place) = (pool(2).await, "Guest \"list\"");
+        // What an application's own tool keeps, and names much like guestlist's.
+        execute(
+            &pool,
+            r#"create schema "Guest ""list""";
+            create table "Guest ""list"""._sqlx_migrations (version bigint primary key, checksum bytea);
+            insert into "Guest ""list"""._sqlx_migrations values (1, 'x'), (7, 'y');
+            create table "Guest ""list""".guestlists (id integer primary key);
+            create table "Guest ""list""".links (id integer primary key);"#,
+        )
+        .await;
+        let own = dump(&pool, place).await;
+        let options = PgOptions::new()
+            .schema(place)
+            .migrations_table("Steps of \"guests\"");
+        let store = PgStore::open(pool.clone(), options.clone()).await.unwrap();
+        let h = Harness::new(&store);
+        h.register(&org("org_1"), &"one".parse().unwrap()).await;
+        PgStore::open(pool.clone(), options).await.unwrap();
+        let all = dump(&pool, place).await;
+        for line in &own {
+            assert!(all.contains(line), "{line}");
+        }
+        let added = all.iter().filter(|line| !own.contains(line));
+        for line in added {
+            assert!(
+                line.contains(" guestlist_") || line.contains("Steps of \"guests\""),
+                "{line}"
+            );
+        }
+        let of = |table: &str| format!("\"Guest \"\"list\"\"\".{table}");
+        assert_eq!(steps(&pool, &of("_sqlx_migrations")).await, [1, 7]);
+        let table = of("\"Steps of \"\"guests\"\"\"");
+        assert_eq!(steps(&pool, &table).await, [0, SCHEMA_VERSION]);
+    });
+}
+
+#[test]
+fn an_interrupted_migration_leaves_nothing() {
+    runtime().block_on(async {
+        let (pool, place) = (pool(2).await, schema());
+        // In the way of the very last statement.
+        execute(
+            &pool,
+            &format!(
+                "create schema {place}; create function {place}.guestlist_place(bigint, bigint) \
+                 returns bigint[] language sql as 'select null::bigint[]'"
+            ),
+        )
+        .await;
+        let before = dump(&pool, &place).await;
+        let options = PgOptions::new().schema(&place);
+        let error = PgStore::open(pool.clone(), options.clone())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::Fatal(_)), "{error:?}");
+        assert_eq!(dump(&pool, &place).await, before);
+        let drop = format!("drop function {place}.guestlist_place(bigint, bigint)");
+        execute(&pool, &drop).await;
+
+        // The connection goes while it waits for somebody else who makes the tables.
+        let mut other = pool.begin().await.unwrap();
+        let begun = format!(
+            "create table {place}.guestlist_schema \
+             (version bigint primary key, checksum bigint not null)"
+        );
+        sqlx::query(AssertSqlSafe(begun))
+            .execute(&mut *other)
+            .await
+            .unwrap();
+        let running = tokio::spawn({
+            let options = options.clone();
+            async move { PgStore::open(common::pool(1).await, options).await }
+        });
+        let terminated = loop {
+            let row = sqlx::query(
+                "select count(pg_terminate_backend(pid))::int8 from pg_stat_activity \
+                 where wait_event_type = 'Lock' and query like 'create table if not exists%' \
+                 and query like $1",
+            )
+            .bind(format!("%\"{place}\"%"))
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+            let terminated: i64 = row.get(0);
+            if terminated > 0 || running.is_finished() {
+                break terminated;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(terminated, 1);
+        let error = running.await.unwrap().unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+        other.rollback().await.unwrap();
+        assert_eq!(dump(&pool, &place).await, Vec::<String>::new());
+
+        let store = PgStore::open(pool, options).await.unwrap();
+        Harness::new(&store)
+            .register(&org("org_1"), &"one".parse().unwrap())
+            .await;
+    });
+}
+
+#[test]
+fn inside_a_transaction_it_is_part_of_it() {
+    runtime().block_on(async {
+        let (pool, place) = (pool(2).await, schema());
+        let options = PgOptions::new().schema(&place);
+        let mut transaction = pool.begin().await.unwrap();
+        migrate(&mut transaction, &options).await.unwrap();
+        transaction.rollback().await.unwrap();
+        assert_eq!(dump(&pool, &place).await, Vec::<String>::new());
+        let error = PgStore::open(pool.clone(), options.clone().migrate(false))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::Misuse { .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn what_is_not_guestlists_is_left_alone() {
+    runtime().block_on(async {
+        let pool = pool(2).await;
+        for sql in [
+            "create table @.guestlist_links (id integer primary key)",
+            "create view @.guestlist_links as select 1 as id",
+            "create table @.guestlist_schema (name text)",
+            "create table @.guestlist_schema (version text, checksum text); \
+             insert into @.guestlist_schema values ('1', 'two')",
+            "create table @.guestlist_schema (version bigint, checksum bigint); \
+             insert into @.guestlist_schema values (1, 2)",
+        ] {
+            let place = schema();
+            execute(&pool, &format!("create schema {place}")).await;
+            execute(&pool, &sql.replace('@', &place)).await;
+            let before = dump(&pool, &place).await;
+            let options = PgOptions::new().schema(&place);
+            let error = PgStore::open(pool.clone(), options).await.unwrap_err();
+            assert!(
+                matches!(error, StoreError::Foreign { .. }),
+                "{sql}: {error:?}"
+            );
+            assert_eq!(dump(&pool, &place).await, before);
+        }
+        let place = schema();
+        let options = PgOptions::new().schema(&place);
+        PgStore::open(pool.clone(), options.clone()).await.unwrap();
+        let newer = SCHEMA_VERSION + 1;
+        let sql = format!("insert into {place}.guestlist_schema values ({newer}, 1)");
+        execute(&pool, &sql).await;
+        match PgStore::open(pool, options).await.unwrap_err() {
+            StoreError::NewerSchema { found, known } => {
+                assert_eq!((found, known), (newer, SCHEMA_VERSION));
+            }
+            error => panic!("{error:?}"),
+        }
+    });
+}
+
+fn run(server: &Server, program: &str, database: &Database, arguments: &[&str]) {
+    let output = Command::new(server.bin_dir().join(program))
+        .arg(format!("--dbname={}", database.socket_url()))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}: {said}");
+}
+
+async fn open(database: &Database, partitions: u16) -> PgStore {
+    let pool = PgPoolOptions::new()
+        .max_connections(4)
+        .connect(&database.socket_url())
+        .await
+        .unwrap();
+    let options = PgOptions::new().schema("guests").partitions(partitions);
+    PgStore::open(pool, options).await.unwrap()
+}
+
+async fn horizon(store: &PgStore) -> i64 {
+    let row = sqlx::query("select pg_snapshot_xmax(pg_current_snapshot())::text::int8")
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    row.get(0)
+}
+
+/// A backup is restored into a cluster that has numbered few transactions, and that one's backup
+/// into another one.
+#[test]
+fn a_restored_log_goes_on_behind_what_it_has() {
+    let folder = env::temp_dir().join(format!("guestlist-backup-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("backup.sql");
+    let file = file.to_str().unwrap();
+    let fresh = || Server::builder().fsync(false).start().unwrap();
+    let whole = EventFilter::default();
+    for partitions in [0, 3] {
+        let mut server = fresh();
+        let mut database = server.create_database().unwrap();
+        runtime().block_on(async {
+            let store = open(&database, partitions).await;
+            // As in a cluster that has been used.
+            execute(
+                store.pool(),
+                "do $$ begin for i in 1..4000 loop perform pg_current_xact_id(); commit; \
+                 end loop; end $$",
+            )
+            .await;
+            store.pool().close().await;
+        });
+        let host = org("org_1");
+        let mut drawn = 1;
+        let mut kept = None;
+        let mut log = Vec::new();
+        let mut link = None;
+        for generation in 0..3 {
+            runtime().block_on(async {
+                let store = open(&database, partitions).await;
+                let h = Harness::resume(&store, Harness::new(&store).now(), drawn);
+                settle(store.pool()).await;
+                // What there was is there, and nothing comes twice.
+                assert_eq!(h.events(&whole, 10).await, log, "generation {generation}");
+                let (again, _) = h.events_after(&whole, kept.clone(), 10).await;
+                assert_eq!(again, []);
+                if generation == 0 {
+                    h.register(&host, &"one".parse().unwrap()).await;
+                    link = Some(h.new_link(&host, LinkDraft::auto()).await.link);
+                } else {
+                    let last = log.last().unwrap().sequence.commit;
+                    let now = horizon(&store).await;
+                    let added = sqlx::query("select added from guests.guestlist_epoch")
+                        .fetch_one(store.pool())
+                        .await
+                        .unwrap();
+                    let added: i64 = added.get(0);
+                    assert!(u64::try_from(now).unwrap() < last, "numbers began anew");
+                    assert!(u64::try_from(now + added).unwrap() > last);
+                }
+                for n in 0..5 {
+                    let member = user(&format!("user_{generation}_{n}"));
+                    h.done(&h.add(&host, &member, None)).await;
+                    settle(store.pool()).await;
+                    let (new, next) = h.events_after(&whole, kept.clone(), 10).await;
+                    assert!(!new.is_empty(), "new ones are seen behind the old cursor");
+                    assert!(log.last().is_none_or(|last: &guestlist_store::Recorded| {
+                        last.sequence < new[0].sequence
+                    }));
+                    log.extend(new);
+                    kept = next;
+                }
+                h.done(&Order::leave(&host, &user(&format!("user_{generation}_0"))))
+                    .await;
+                settle(store.pool()).await;
+                let (new, next) = h.events_after(&whole, kept.clone(), 10).await;
+                log.extend(new);
+                kept = next;
+                assert_eq!(h.events(&whole, 7).await, log);
+                let status = None;
+                let creator = None;
+                let host = host.clone();
+                let links = Query::Links {
+                    host,
+                    status,
+                    creator,
+                };
+                let page = Page::first(10).unwrap();
+                let links = guestlist_store::Store::list(&store, &links, &page, h.now());
+                assert_eq!(links.await.unwrap().rows.len(), 1, "{link:?}");
+                drawn = h.drawn();
+                store.pool().close().await;
+            });
+            run(&server, "pg_dump", &database, &["--file", file]);
+            let other = fresh();
+            let restored = other.create_database().unwrap();
+            let strictly = ["--quiet", "--set=ON_ERROR_STOP=1", "--file", file];
+            run(&other, "psql", &restored, &strictly);
+            database = restored;
+            server = other;
+        }
+        drop(database);
+        drop(server);
+    }
+    fs::remove_dir_all(folder).unwrap();
+}

@@ -8,7 +8,7 @@ use crate::error::signed;
 use crate::mirror::joined_key;
 use crate::rows;
 use crate::table::{JOINED, Table, table_of};
-use crate::value::{Value, member_values};
+use crate::value::Value;
 
 /// A row that must be at a revision; zero: that must not be there.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::pg::{Settle, rounds};
+use common::pg::{Settle, rounds, seed};
 use common::{clock, link, org, over, owner, register, register_with, user};
 use guestlist::membership::invite::{InvitePhase, InviteStatus};
 use guestlist::membership::link::{LinkCondition, UseState};
@@ -131,7 +131,7 @@ async fn limits_hold_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_hold_on_postgres() {
     const CLAIMERS: usize = 64;
-    let guestlist = Arc::new(over(common::pg::store().await, &clock(), 9));
+    let guestlist = Arc::new(over(common::pg::store().await, &clock(), seed(9)));
     register(&guestlist, &["host"]).await;
     for round in 0..rounds(ROUNDS) {
         let limits = limits(CLAIMERS);

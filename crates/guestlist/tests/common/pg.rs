@@ -19,7 +19,7 @@ fn database() -> &'static Database {
 pub(crate) async fn pool(connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(Duration::from_mins(2))
+        .acquire_timeout(Duration::from_secs(120))
         .test_before_acquire(false)
         .connect(&database().socket_url())
         .await
@@ -95,6 +95,14 @@ impl Settle for PgStore {
 pub(crate) fn rounds(usual: usize) -> usize {
     match std::env::var("GUESTLIST_ROUNDS") {
         Ok(rounds) => rounds.parse().unwrap(),
+        Err(_) => usual,
+    }
+}
+
+/// What a test draws its ids and tokens from: `GUESTLIST_SEED`, or the usual.
+pub(crate) fn seed(usual: u8) -> u8 {
+    match std::env::var("GUESTLIST_SEED") {
+        Ok(seed) => seed.parse::<u64>().unwrap().to_le_bytes()[0] ^ usual,
         Err(_) => usual,
     }
 }

@@ -122,7 +122,7 @@ mod guides {
     struct Stores;
     #[doc = include_str!("../../../docs/guide/tokens.md")]
     struct Tokens;
-    #[cfg(feature = "sqlite")]
+    #[cfg(all(feature = "sqlite", feature = "postgres"))]
     #[doc = include_str!("../../../docs/guide/transactions.md")]
     struct Transactions;
 }

@@ -1,5 +1,5 @@
-//! The same random commands through the memory store and SQLite: equal replies, events, lists and
-//! decisions; and the log folds to what is stored.
+//! The same random commands through the memory store, SQLite and PostgreSQL: equal replies, events,
+//! lists and decisions; and the log folds to what is stored.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
@@ -8,12 +8,13 @@ mod common;
 use core::time::Duration;
 use std::sync::Arc;
 
+use common::pg::{Settle, rounds};
 use common::{builder, org, org_member, owner, register, user, user_member};
 use guestlist::membership::{
     AddressCheck, AfterRejection, Joins, Records, Requests, Root, Row, RowKey, Scope, Seats,
     SecondInvite, Standing, evolve,
 };
-use guestlist::store::{Load, Query};
+use guestlist::store::{Load, Query, Recorded, Sequence};
 use guestlist::types::{GrantId, GroupId};
 use guestlist::{
     Action, ActionSet, Actor, Address, Audience, Changes, Claim, EmailAddress, EndpointDraft,
@@ -22,12 +23,16 @@ use guestlist::{
     LinkFilter, LinkId, ManualClock, Member, MemberFilter, MemoryStore, Page, Pattern, Pause,
     Preset, Settings, Status, Store, Uses,
 };
+use guestlist_postgres::{PgOptions, PgStore};
 use guestlist_sqlite::SqliteStore;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::{RngSeed, TestRunner};
+use tokio::runtime::Runtime;
 
 /// Sequences per run; with commands each.
 const SEQUENCES: u32 = 400;
+const SEQUENCES_ON_POSTGRES: usize = 300;
 const COMMANDS: usize = 60;
 
 #[derive(Debug, Clone)]
@@ -591,7 +596,7 @@ fn address(who: u8, key: u8) -> Address {
 }
 
 /// Everything that can be seen from outside.
-async fn overview<S: Store>(g: &Guestlist<S>) -> Vec<String> {
+async fn overview<S: Store>(g: &Guestlist<S>, every_reason: bool) -> Vec<String> {
     let (alice, host) = (Actor::system(), org("host"));
     let page = Page::first(1000).unwrap();
     let mut seen = vec![
@@ -609,12 +614,28 @@ async fn overview<S: Store>(g: &Guestlist<S>) -> Vec<String> {
         show(g.endpoints(&alice, &host, &page).await),
         show(g.groups(&alice, &host, &page).await),
         show(g.grants(&alice, &host, &page).await),
-        show(g.feed(None, 10_000).await),
-        show(g.audit(&alice, &host, EventFilter::default(), &page).await),
+        show(
+            g.feed(None, 10_000)
+                .await
+                .map(|feed| unnumbered(feed.events)),
+        ),
+        show(
+            g.audit(&alice, &host, EventFilter::default(), &page)
+                .await
+                .map(|trail| unnumbered(trail.events)),
+        ),
     ];
     let links = g.links(&alice, &host, LinkFilter::default(), &page).await;
     for listed in links.unwrap().links {
         seen.push(show(g.funnel(&alice, &host, listed.link.id).await));
+    }
+    for status in Status::ALL {
+        let filter = MemberFilter {
+            status: Some(status),
+            ..MemberFilter::default()
+        };
+        let small = Page::first(2).unwrap();
+        seen.push(show(g.members(&alice, &host, filter, &small).await));
     }
     for who in 0..6 {
         let own = EmailAddress::parse(&mail_of(who)).unwrap();
@@ -624,18 +645,15 @@ async fn overview<S: Store>(g: &Guestlist<S>) -> Vec<String> {
             .memberships_of(&actor(who), &member(who), None, &page)
             .await;
         seen.push(show(of));
-        for status in Status::ALL {
-            let filter = MemberFilter {
-                status: Some(status),
-                ..MemberFilter::default()
-            };
-            let small = Page::first(2).unwrap();
-            seen.push(show(g.members(&alice, &host, filter, &small).await));
-        }
-        for action in Action::ALL {
-            for key in 0..4 {
-                let decision = g.decide(&actor(who), action, &address(who, key)).await;
-                seen.push(show(decision));
+        for key in 0..4 {
+            let (actor, address) = (actor(who), address(who, key));
+            seen.push(show(g.actions(&actor, &address).await));
+            // A reason each: for all that may be asked, or for one.
+            let one = Action::ALL[usize::from(who + key) % Action::ALL.len()];
+            for action in Action::ALL {
+                if every_reason || action == one {
+                    seen.push(show(g.decide(&actor, action, &address).await));
+                }
             }
         }
     }
@@ -730,39 +748,89 @@ fn facts(key: &RowKey) -> Vec<guestlist::membership::Fact> {
     }]
 }
 
-async fn compare(steps: &[Step], sqlite: SqliteStore) {
-    let clocks: [Arc<ManualClock>; 2] = [common::clock(), common::clock()];
-    let memory = builder(MemoryStore::default(), &clocks[0], 5).count_previews(true);
-    let sqlite = builder(sqlite, &clocks[1], 5).count_previews(true);
-    let (memory, sqlite) = (memory.build(), sqlite.build());
-    register(&memory, &["host", "bravo", "charlie"]).await;
-    register(&sqlite, &["host", "bravo", "charlie"]).await;
-    let (mut one, mut two) = (Made::default(), Made::default());
-    for (number, step) in steps.iter().enumerate() {
-        let left = apply(&memory, &clocks[0], &mut one, step).await;
-        let right = apply(&sqlite, &clocks[1], &mut two, step).await;
-        assert_eq!(left, right, "step {number}: {step:?}");
+/// Events without where they stand, which each store numbers in its own way.
+fn unnumbered(mut events: Vec<Recorded>) -> Vec<Recorded> {
+    assert!(events.is_sorted_by(|one, other| one.sequence < other.sequence));
+    for event in &mut events {
+        event.sequence = Sequence::default();
     }
-    let (left, right) = (overview(&memory).await, overview(&sqlite).await);
-    for (left, right) in left.iter().zip(&right) {
-        assert_eq!(left, right);
-    }
-    folds(&memory).await;
-    folds(&sqlite).await;
+    events
 }
 
-#[test]
-fn memory_and_sqlite_answer_alike() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+/// One store and what was made on it.
+struct Side<S> {
+    guestlist: Guestlist<S>,
+    clock: Arc<ManualClock>,
+    made: Made,
+}
+
+impl<S: Settle> Side<S> {
+    async fn new(store: S) -> Self {
+        let clock = common::clock();
+        let guestlist = builder(store, &clock, 5).count_previews(true).build();
+        register(&guestlist, &["host", "bravo", "charlie"]).await;
+        Self {
+            guestlist,
+            clock,
+            made: Made::default(),
+        }
+    }
+
+    async fn apply(&mut self, step: &Step) -> String {
+        if let Step::Erase(_) = step {
+            // Reads the log.
+            self.guestlist.store().settle().await;
+        }
+        apply(&self.guestlist, &self.clock, &mut self.made, step).await
+    }
+}
+
+async fn compare(steps: &[Step], sqlite: SqliteStore, postgres: Option<PgStore>) {
+    let mut memory = Side::new(MemoryStore::default()).await;
+    let mut sqlite = Side::new(sqlite).await;
+    let mut postgres = match postgres {
+        Some(store) => Some(Side::new(store).await),
+        None => None,
+    };
+    for (number, step) in steps.iter().enumerate() {
+        let left = memory.apply(step).await;
+        let right = sqlite.apply(step).await;
+        assert_eq!(left, right, "step {number}: {step:?}");
+        if let Some(postgres) = &mut postgres {
+            let right = postgres.apply(step).await;
+            assert_eq!(left, right, "step {number} on PostgreSQL: {step:?}");
+        }
+    }
+    let every = postgres.is_none();
+    let left = overview(&memory.guestlist, every).await;
+    assert_alike(&left, &overview(&sqlite.guestlist, every).await);
+    // These two even number alike.
+    let feeds = (
+        memory.guestlist.feed(None, 10_000).await.unwrap(),
+        sqlite.guestlist.feed(None, 10_000).await.unwrap(),
+    );
+    assert_eq!(feeds.0, feeds.1);
+    folds(&memory.guestlist).await;
+    folds(&sqlite.guestlist).await;
+    if let Some(postgres) = &postgres {
+        postgres.guestlist.store().settle().await;
+        assert_alike(&left, &overview(&postgres.guestlist, every).await);
+        folds(&postgres.guestlist).await;
+    }
+}
+
+fn assert_alike(left: &[String], right: &[String]) {
+    assert_eq!(left.len(), right.len());
+    for (left, right) in left.iter().zip(right) {
+        assert_eq!(left, right);
+    }
+}
+
+/// Runs sequences; every eighth with SQLite in a file, and with what there is of PostgreSQL.
+fn run(config: ProptestConfig, runtime: &Runtime, postgres: impl Fn() -> Option<PgStore>) {
     let folder = tempfile::tempdir().unwrap();
     let files = core::cell::Cell::new(0);
-    let config = ProptestConfig {
-        cases: SEQUENCES,
-        ..ProptestConfig::default()
-    };
-    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let mut runner = TestRunner::new(config);
     let steps = proptest::collection::vec(arb_step(), 1..COMMANDS);
     runner
         .run(&steps, |steps| {
@@ -773,8 +841,53 @@ fn memory_and_sqlite_answer_alike() {
             } else {
                 SqliteStore::builder().in_memory().open().unwrap()
             };
-            runtime.block_on(compare(&steps, sqlite));
+            runtime.block_on(compare(&steps, sqlite, postgres()));
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn memory_and_sqlite_answer_alike() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let config = ProptestConfig {
+        cases: SEQUENCES,
+        ..ProptestConfig::default()
+    };
+    run(config, &runtime, || None);
+}
+
+/// Some of the sequences, in tables that are emptied before each.
+fn on_postgres(cases: u32, number: u64, options: PgOptions) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (store, schema) = runtime.block_on(common::pg::store_with(options));
+    let mut config = ProptestConfig {
+        cases,
+        ..ProptestConfig::default()
+    };
+    // Others than those of the other thread.
+    if let RngSeed::Fixed(seed) = config.rng_seed {
+        config.rng_seed = RngSeed::Fixed(seed.wrapping_mul(2).wrapping_add(number));
+    }
+    run(config, &runtime, || {
+        runtime.block_on(common::pg::clear(&store, &schema));
+        Some(store.clone())
+    });
+}
+
+#[test]
+fn memory_sqlite_and_postgres_answer_alike() {
+    let sequences = u32::try_from(rounds(SEQUENCES_ON_POSTGRES)).unwrap();
+    let usual = PgOptions::new();
+    // All that makes other statements or other plans.
+    let other = PgOptions::new().partitions(4).flush_together(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| on_postgres(sequences.div_ceil(2), 0, usual));
+        on_postgres(sequences / 2, 1, other);
+    });
 }

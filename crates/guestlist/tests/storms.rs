@@ -7,6 +7,7 @@ mod common;
 
 use std::sync::Arc;
 
+use common::pg::{Settle, rounds, seed};
 use common::{clock, link, org, over, owner, register, register_with, user};
 use guestlist::membership::invite::{InvitePhase, InviteStatus};
 use guestlist::membership::link::{LinkCondition, UseState};
@@ -14,14 +15,14 @@ use guestlist::membership::member::Status;
 use guestlist::membership::{AddressCheck, Joins, Requests, Seats, SecondInvite};
 use guestlist::{
     Claim, EventFilter, Guestlist, Invitations, InviteFilter, InviteOutcome, JoinedBy, LinkDraft,
-    LinkFilter, MemberFilter, MemoryStore, Page, Settings, Store, Uses,
+    LinkFilter, MemberFilter, MemoryStore, Page, Settings, Uses,
 };
 use guestlist_sqlite::SqliteStore;
 
 const ROUNDS: usize = 50;
 
 /// One storm of `claimers` on a new link for `limit`.
-async fn storm<S: Store + 'static>(
+async fn storm<S: Settle + 'static>(
     guestlist: &Arc<Guestlist<S>>,
     round: usize,
     claimers: usize,
@@ -86,6 +87,7 @@ async fn storm<S: Store + 'static>(
     let full = limit <= claimers;
     assert_eq!(listing.condition == LinkCondition::Exhausted, full);
     // Announced exactly once.
+    guestlist.store().settle().await;
     let name = Some("link-exhausted".to_owned());
     let filter = EventFilter {
         name,
@@ -99,14 +101,18 @@ async fn storm<S: Store + 'static>(
     assert_eq!(told.events.len(), usize::from(full));
 }
 
-async fn storms<S: Store + 'static>(store: S, claimers: usize) {
+async fn storms<S: Settle + 'static>(store: S, claimers: usize) {
     let guestlist = Arc::new(over(store, &clock(), 9));
     register(&guestlist, &["host"]).await;
     for round in 0..ROUNDS {
-        for limit in [1, 2, 5, claimers - 1, claimers, claimers + 1] {
+        for limit in limits(claimers) {
             storm(&guestlist, round, claimers, limit).await;
         }
     }
+}
+
+const fn limits(claimers: usize) -> [usize; 6] {
+    [1, 2, 5, claimers - 1, claimers, claimers + 1]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,6 +125,20 @@ async fn limits_hold_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("storm.db")).unwrap();
     storms(store, 32).await;
+}
+
+/// As many rounds in all, each with the next limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold_on_postgres() {
+    const CLAIMERS: usize = 64;
+    let guestlist = Arc::new(over(common::pg::store().await, &clock(), seed(9)));
+    register(&guestlist, &["host"]).await;
+    for round in 0..rounds(ROUNDS) {
+        let limits = limits(CLAIMERS);
+        // Each limit comes with links that let in and with links that ask.
+        let limit = limits[round / 2 % limits.len()];
+        storm(&guestlist, round, CLAIMERS, limit).await;
+    }
 }
 
 /// How many join, decline or take back at once.
@@ -134,7 +154,7 @@ fn anybodys() -> Settings {
 
 /// Many at once with the token of one invite, while its sender takes it back: it is used once or
 /// not at all, and what is on record is what the calls said.
-async fn one_invite_is_used_once<S: Store + 'static>(store: S) {
+async fn one_invite_is_used_once<S: Settle + 'static>(store: S) {
     let guestlist = Arc::new(over(store, &clock(), 10));
     register_with(&guestlist, "host", anybodys()).await;
     let (alice, host) = (owner("host"), org("host"));
@@ -188,7 +208,7 @@ async fn one_invite_is_used_once<S: Store + 'static>(store: S) {
     assert_eq!(members, ROUNDS - taken_back + 1);
 }
 
-async fn approved<S: Store>(guestlist: &Guestlist<S>) -> usize {
+async fn approved<S: guestlist::Store>(guestlist: &Guestlist<S>) -> usize {
     let (mut count, mut page) = (0, Page::first(1000).unwrap());
     loop {
         let filter = MemberFilter {
@@ -206,7 +226,7 @@ async fn approved<S: Store>(guestlist: &Guestlist<S>) -> usize {
 }
 
 /// Many invite one address at once: one invite of it waits, whatever the host wants of a second.
-async fn one_address_has_one_invite<S: Store + 'static>(store: S, second: SecondInvite) {
+async fn one_address_has_one_invite<S: Settle + 'static>(store: S, second: SecondInvite) {
     let guestlist = Arc::new(over(store, &clock(), 11));
     let settings = Settings {
         second_invite: second,
@@ -255,7 +275,7 @@ async fn one_address_has_one_invite<S: Store + 'static>(store: S, second: Second
 }
 
 /// Links, invites and requests at once, for three seats that are left.
-async fn seats_are_not_overbooked<S: Store + 'static>(store: S) {
+async fn seats_are_not_overbooked<S: Settle + 'static>(store: S) {
     let guestlist = Arc::new(over(store, &clock(), 12));
     let settings = Settings {
         joins: Joins::AlwaysAuto,
@@ -321,8 +341,8 @@ async fn seats_are_not_overbooked<S: Store + 'static>(store: S) {
     }
 }
 
-macro_rules! on_both {
-    ($($name:ident($($argument:expr),*) as $memory:ident, $sqlite:ident;)*) => {$(
+macro_rules! on_each {
+    ($($name:ident($($argument:expr),*) as $memory:ident, $sqlite:ident, $postgres:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $memory() {
             $name(MemoryStore::default() $(, $argument)*).await;
@@ -334,12 +354,17 @@ macro_rules! on_both {
             let store = SqliteStore::open(folder.path().join("storm.db")).unwrap();
             $name(store $(, $argument)*).await;
         }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $postgres() {
+            $name(common::pg::store().await $(, $argument)*).await;
+        }
     )*};
 }
 
-on_both! {
-    one_invite_is_used_once() as invites_are_used_once_in_memory, invites_are_used_once_on_sqlite;
-    one_address_has_one_invite(SecondInvite::Refuse) as addresses_are_refused_in_memory, addresses_are_refused_on_sqlite;
-    one_address_has_one_invite(SecondInvite::Replace) as addresses_are_replaced_in_memory, addresses_are_replaced_on_sqlite;
-    seats_are_not_overbooked() as seats_hold_in_memory, seats_hold_on_sqlite;
+on_each! {
+    one_invite_is_used_once() as invites_are_used_once_in_memory, invites_are_used_once_on_sqlite, invites_are_used_once_on_postgres;
+    one_address_has_one_invite(SecondInvite::Refuse) as addresses_are_refused_in_memory, addresses_are_refused_on_sqlite, addresses_are_refused_on_postgres;
+    one_address_has_one_invite(SecondInvite::Replace) as addresses_are_replaced_in_memory, addresses_are_replaced_on_sqlite, addresses_are_replaced_on_postgres;
+    seats_are_not_overbooked() as seats_hold_in_memory, seats_hold_on_sqlite, seats_hold_on_postgres;
 }

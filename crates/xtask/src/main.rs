@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask test` runs every check of the project in order and stops at the first failure.
 //! Everything a continuous integration run does is in here, so that anybody can run the same.
+//!
+//! `cargo xtask soak` runs the tests that race and crash for hours, and keeps a ledger of it.
 
 #![expect(
     clippy::print_stdout,
@@ -9,6 +11,7 @@
     reason = "a command line tool prints"
 )]
 
+mod soak;
 mod steps;
 
 use std::{
@@ -18,14 +21,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use soak::Soak;
 use steps::{Outcome, STEPS, Step};
 
 const USAGE: &str = "\
 usage: cargo xtask test [--only STEP] [--list]
+       cargo xtask soak --tier night|release [--only ROW] [--minutes N]
 
   test          run every step in order, stop at the first failure
   --only STEP   run this one step
-  --list        print the steps and what they run, run nothing";
+  --list        print the steps and what they run, run nothing
+
+  soak          run the tests that race and crash, on PostgreSQL, in pieces; each piece is a line in
+                docs/soak-ledger.jsonl, and the same command goes on where the last one ended
+  --tier TIER   how much there is to do in all: night or release
+  --only ROW    this row only: F3, F6, F7, F8, F11, F12, F13, F15 or F26
+  --minutes N   begin no piece after so many minutes";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +52,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Request::Test(steps)) => test(steps),
+        Ok(Request::Soak(soak)) => match soak::run(root(), &soak) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("xtask soak: {why}");
+                ExitCode::FAILURE
+            }
+        },
         Err(message) => {
             eprintln!("xtask: {message}\n\n{USAGE}");
             ExitCode::from(2)
@@ -53,12 +71,14 @@ enum Request {
     Help,
     List,
     Test(&'static [Step]),
+    Soak(Soak),
 }
 
 fn parse(args: &[String]) -> Result<Request, String> {
     let mut args = args.iter().map(String::as_str);
     match args.next() {
         Some("test") => {}
+        Some("soak") => return Ok(soak::parse(args)?.map_or(Request::Help, Request::Soak)),
         Some("help" | "--help" | "-h") => return Ok(Request::Help),
         Some(other) => return Err(format!("unknown command `{other}`")),
         None => return Err("a command is missing".to_owned()),
@@ -89,10 +109,7 @@ fn step(name: &str) -> Result<&'static Step, String> {
 }
 
 fn test(steps: &[Step]) -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("xtask lives two directories below the root");
+    let root = root();
     let start = now();
     let mut passed = 0;
     let mut left_out = Vec::new();
@@ -125,6 +142,13 @@ fn test(steps: &[Step]) -> ExitCode {
     }
     println!("{}", summary(passed, start.elapsed()));
     ExitCode::SUCCESS
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("xtask lives two directories below the root")
 }
 
 fn summary(passed: usize, took: Duration) -> String {
@@ -197,6 +221,20 @@ mod tests {
         for line in ["help", "--help", "-h", "test --help", "test --list -h"] {
             assert!(matches!(parsed(line), Ok(Request::Help)), "{line}");
         }
+    }
+
+    #[test]
+    fn soak_is_a_command_of_its_own() {
+        assert!(matches!(parsed("soak --help"), Ok(Request::Help)));
+        assert!(matches!(
+            parsed("soak --tier night --only F6"),
+            Ok(Request::Soak(_))
+        ));
+        for row in soak::ROWS {
+            assert!(USAGE.contains(row.name), "{}", row.name);
+        }
+        assert!(parsed("soak").is_err());
+        assert!(parsed("soak --list").is_err());
     }
 
     #[test]

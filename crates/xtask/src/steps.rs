@@ -270,13 +270,13 @@ fn deny(root: &Path) -> Result<Outcome, String> {
 }
 
 /// One call of cargo, which prints itself before it runs.
-struct Cargo {
+pub(crate) struct Cargo {
     command: Command,
     shown: String,
 }
 
 impl Cargo {
-    fn new(root: &Path, args: &str) -> Self {
+    pub(crate) fn new(root: &Path, args: &str) -> Self {
         let mut command = Command::new("cargo");
         command.current_dir(root).stdin(Stdio::null());
         // A probe for a toolchain must not download one.
@@ -297,11 +297,11 @@ impl Cargo {
     }
 
     /// Adds arguments that hold no space.
-    fn args(self, args: &str) -> Self {
+    pub(crate) fn args(self, args: &str) -> Self {
         args.split_whitespace().fold(self, Self::arg)
     }
 
-    fn arg(mut self, arg: impl Into<OsString>) -> Self {
+    pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
         let arg = arg.into();
         self.shown.push(' ');
         self.shown.push_str(&arg.to_string_lossy());
@@ -309,7 +309,7 @@ impl Cargo {
         self
     }
 
-    fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.shown = format!("{name}='{value}' {}", self.shown);
         self.command.env(name, value);
         self
@@ -328,7 +328,7 @@ impl Cargo {
     }
 
     /// Runs, passes standard output on and answers it too.
-    fn run_and_read(mut self) -> Result<String, String> {
+    pub(crate) fn run_and_read(mut self) -> Result<String, String> {
         println!("$ {}", self.shown);
         let failed = |error| format!("`{}`: {error}", self.shown);
         let mut child = self

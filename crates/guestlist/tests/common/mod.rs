@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
 pub(crate) mod log;
+pub(crate) mod pg;
 pub(crate) mod postbox;
 pub(crate) mod receiving;
 

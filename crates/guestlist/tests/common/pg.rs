@@ -1,0 +1,108 @@
+//! Stores on a private PostgreSQL server, and what it takes to read their log.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use guestlist::{MemoryStore, Store};
+use guestlist_postgres::{PgOptions, PgStore};
+use guestlist_sqlite::SqliteStore;
+use guestlist_testkit::postgres::{Database, shared};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+
+/// The database that the schemas of this process are in.
+fn database() -> &'static Database {
+    static DATABASE: OnceLock<Database> = OnceLock::new();
+    DATABASE.get_or_init(|| shared().create_database().unwrap())
+}
+
+pub(crate) async fn pool(connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(120))
+        .test_before_acquire(false)
+        .connect(&database().socket_url())
+        .await
+        .unwrap()
+}
+
+/// A store with tables of its own.
+pub(crate) async fn store() -> PgStore {
+    store_with(PgOptions::new()).await.0
+}
+
+/// The same, and the schema that its tables are in.
+pub(crate) async fn store_with(options: PgOptions) -> (PgStore, String) {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let schema = format!("s{}", MADE.fetch_add(1, Ordering::Relaxed));
+    let store = PgStore::open(pool(16).await, options.schema(schema.clone()));
+    (store.await.unwrap(), schema)
+}
+
+/// Takes all rows out of a store's tables, which is faster than making new ones.
+pub(crate) async fn clear(store: &PgStore, schema: &str) {
+    let statement = "select string_agg(format('delete from %s', c.oid::regclass), '; ') \
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+        where n.nspname = $1 and c.relkind in ('r', 'p') and not c.relispartition \
+        and c.relname not in ('guestlist_schema', 'guestlist_epoch')";
+    let statement: String = sqlx::query_scalar(statement)
+        .bind(schema)
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+        .execute(store.pool())
+        .await
+        .unwrap();
+}
+
+/// A store whose log shows what was committed, once this has been waited for.
+pub(crate) trait Settle: Store {
+    fn settle(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl Settle for MemoryStore {
+    async fn settle(&self) {}
+}
+
+impl Settle for SqliteStore {
+    async fn settle(&self) {}
+}
+
+impl Settle for PgStore {
+    /// Every transaction that could still stand in the log before what is there has to end.
+    async fn settle(&self) {
+        let now = "select pg_snapshot_xmax(pg_current_snapshot())::text::int8";
+        let now: i64 = sqlx::query_scalar(now)
+            .fetch_one(self.pool())
+            .await
+            .unwrap();
+        let oldest = "select pg_snapshot_xmin(pg_current_snapshot())::text::int8";
+        loop {
+            let oldest: i64 = sqlx::query_scalar(oldest)
+                .fetch_one(self.pool())
+                .await
+                .unwrap();
+            if oldest >= now {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// How many rounds a test runs: `GUESTLIST_ROUNDS`, or what fits every run.
+pub(crate) fn rounds(usual: usize) -> usize {
+    match std::env::var("GUESTLIST_ROUNDS") {
+        Ok(rounds) => rounds.parse().unwrap(),
+        Err(_) => usual,
+    }
+}
+
+/// What a test draws its ids and tokens from: `GUESTLIST_SEED`, or the usual.
+pub(crate) fn seed(usual: u8) -> u8 {
+    match std::env::var("GUESTLIST_SEED") {
+        Ok(seed) => seed.parse::<u64>().unwrap().to_le_bytes()[0] ^ usual,
+        Err(_) => usual,
+    }
+}

@@ -203,7 +203,7 @@ async fn backends_are_terminated_while_commits_run() {
                         if over.load(Ordering::SeqCst) {
                             break;
                         }
-                        let id = u64::from(together) * 10_000_000 + task * 1_000_000 + number;
+                        let id = (1 + u64::from(together)) * 10_000_000 + task * 1_000_000 + number;
                         // On two links, so that they meet; the counting ones on their own.
                         let mut sent = claim(id, number % 2);
                         if number % 5 == 0 {

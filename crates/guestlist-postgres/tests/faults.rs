@@ -16,17 +16,25 @@ use guestlist_testkit::postgres::shared;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
-/// A pool that is impatient and connects when it is first used.
-fn hasty(options: PgConnectOptions) -> PgPool {
+/// A pool that connects when it is first used, and waits so long for it.
+fn lazy(options: PgConnectOptions, wait: Duration) -> PgPool {
     PgPoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(Duration::from_millis(300))
+        .acquire_timeout(wait)
         .test_before_acquire(false)
         .connect_lazy_with(options)
 }
 
+fn hasty(options: PgConnectOptions) -> PgPool {
+    lazy(options, Duration::from_millis(700))
+}
+
+fn patient(options: PgConnectOptions) -> PgPool {
+    lazy(options, Duration::from_mins(1))
+}
+
 async fn opened(options: PgConnectOptions, schema: &str) -> Result<PgStore, StoreError> {
-    PgStore::open(hasty(options), PgOptions::new().schema(schema)).await
+    PgStore::open(patient(options), PgOptions::new().schema(schema)).await
 }
 
 async fn run(pool: &PgPool, sql: impl Into<String>) {
@@ -60,12 +68,18 @@ async fn a_server_that_is_not_there_is_unavailable() {
     let address = port.local_addr().unwrap();
     // One that takes connections and says nothing, and then nobody.
     let silent = connect().host("127.0.0.1").port(address.port());
-    let error = opened(silent.clone(), "s").await.unwrap_err();
+    let error = PgStore::open(hasty(silent.clone()), PgOptions::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "store-unavailable", "{error:?}");
     drop(port);
-    let error = opened(silent, "s").await.unwrap_err();
+    let error = PgStore::open(hasty(silent), PgOptions::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "store-unavailable", "{error:?}");
-    let error = opened(connect().socket("/nowhere"), "s").await.unwrap_err();
+    let error = PgStore::open(hasty(connect().socket("/nowhere")), PgOptions::new())
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "store-unavailable", "{error:?}");
     let error = PgStore::connect("postgres://127.0.0.1:none")
         .await
@@ -150,7 +164,7 @@ async fn missing_privileges_are_denied() {
         assert_eq!(objects(&pool, &name).await, 0);
     }
     // Tables where the search path finds them: also not.
-    let error = PgStore::open(hasty(options.clone()), PgOptions::new())
+    let error = PgStore::open(patient(options.clone()), PgOptions::new())
         .await
         .unwrap_err();
     assert_eq!(error.code(), "store-denied", "{error:?}");
@@ -168,7 +182,7 @@ async fn missing_privileges_are_denied() {
     )
     .await;
     let reader = PgStore::open(
-        hasty(options.clone()),
+        patient(options.clone()),
         PgOptions::new().schema(&name).migrate(false),
     )
     .await
@@ -301,7 +315,7 @@ async fn a_database_in_another_encoding_is_foreign() {
         format!("create database {name} encoding 'SQL_ASCII' template template0"),
     )
     .await;
-    let other = hasty(connect().database(&name));
+    let other = patient(connect().database(&name));
     let mut connection = other.acquire().await.unwrap();
     let error = migrate(&mut connection, &PgOptions::new())
         .await

@@ -122,7 +122,7 @@ pub(crate) async fn pool(address: &str, connections: usize) -> PgPool {
     PgPoolOptions::new()
         .max_connections(u32::try_from(connections).expect("a few connections"))
         .min_connections(0)
-        .acquire_timeout(Duration::from_mins(1))
+        .acquire_timeout(Duration::from_secs(60))
         .test_before_acquire(false)
         .connect(address)
         .await
@@ -389,10 +389,10 @@ impl<'a> Section<'a> {
                 })
             }
             HAND => {
-                let (pool, came) = (self.by_hand.clone(), Arc::clone(&self.bench.came));
+                let (pool, numbers) = (self.by_hand.clone(), Arc::clone(&self.bench.came));
                 rate(runtime, self.tasks, until, move |task| {
                     let pool = pool.clone();
-                    let member = format!("hand_{:08}", came.fetch_add(1, Ordering::Relaxed));
+                    let member = format!("hand_{:08}", numbers.fetch_add(1, Ordering::Relaxed));
                     async move { by_hand(&pool, task, &member).await.expect("it is taken") }
                 })
             }
@@ -466,7 +466,7 @@ impl<'a> Section<'a> {
     }
 
     /// One call of each kind, for latencies.
-    pub(crate) fn single_calls(&self) -> Vec<(&'static str, Box<dyn FnMut() + '_>)> {
+    pub(crate) fn single_calls(&self) -> Vec<(&'static str, Call<'_>)> {
         let runtime = self.bench.runtime;
         let own = Address::parse("shared/doc").expect("a key");
         let name = self.alone.host.0.as_str().trim_start_matches("org_");
@@ -584,3 +584,6 @@ pub(crate) fn limits_are_exact(bench: &Bench<'_>) {
         );
     }
 }
+
+/// A call to be timed.
+pub(crate) type Call<'a> = Box<dyn FnMut() + 'a>;

@@ -66,7 +66,7 @@ pub(crate) fn explain(run: &Run, bench: &Bench<'_>, server: &Server) {
             );
             let statements = bench.one(&format!(
                 "select string_agg(line, E'\\n') from (select format('      %s calls, planning %s, \
-                 execution %s, %s bytes of log: %s', round((calls / {done})::numeric, 3), \
+                 execution %s, %s bytes of log: %s', round(calls::numeric / {done}, 3), \
                  round((total_plan_time * 1e3 / {done})::numeric, 1), \
                  round((total_exec_time * 1e3 / {done})::numeric, 1), \
                  round((wal_bytes / {done})::numeric), \

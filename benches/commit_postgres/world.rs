@@ -13,6 +13,7 @@ use guestlist::{
 };
 use guestlist_benches::{count, micros, now, quantile, spread};
 use guestlist_testkit::postgres::{Database, Server};
+use sha2::{Digest as _, Sha256};
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Row as _};
 use tokio::runtime::Runtime;
@@ -178,10 +179,10 @@ async fn insert(connection: &mut PgConnection) {
 
 /// The classic form: a transaction, and a statement for each thing.
 async fn by_hand(pool: &PgPool, link: usize, member: &str) -> Result<(), sqlx::Error> {
-    let token = link.to_string().into_bytes();
+    let token = Sha256::digest(link.to_string());
     let mut transaction = pool.begin().await?;
-    let found = sqlx::query("select link from hand_tokens where token = sha256($1)")
-        .bind(token)
+    let found = sqlx::query("select link from hand_tokens where token = $1")
+        .bind(token.as_slice())
         .fetch_one(&mut *transaction)
         .await?;
     let link: i64 = found.get(0);
@@ -317,6 +318,9 @@ fn rate<F: Future<Output = ()> + Send>(
     }
 }
 
+/// One call, run to its end.
+pub(crate) type Call<'a> = Box<dyn FnMut() + 'a>;
+
 /// So many tasks with so many connections, for each way of doing it.
 pub(crate) struct Section<'a> {
     bench: &'a Bench<'a>,
@@ -389,10 +393,10 @@ impl<'a> Section<'a> {
                 })
             }
             HAND => {
-                let (pool, numbers) = (self.by_hand.clone(), Arc::clone(&self.bench.came));
+                let (pool, users) = (self.by_hand.clone(), Arc::clone(&self.bench.came));
                 rate(runtime, self.tasks, until, move |task| {
                     let pool = pool.clone();
-                    let member = format!("hand_{:08}", numbers.fetch_add(1, Ordering::Relaxed));
+                    let member = format!("hand_{:08}", users.fetch_add(1, Ordering::Relaxed));
                     async move { by_hand(&pool, task, &member).await.expect("it is taken") }
                 })
             }
@@ -481,7 +485,7 @@ impl<'a> Section<'a> {
                         let one = sqlx::query("select 1").fetch_one(&mut *connection).await;
                         assert_eq!(one.expect("it is taken").get::<i32, _>(0), 1);
                     });
-                }) as Box<dyn FnMut()>,
+                }) as Call<'_>,
             ),
             (
                 RAW,
@@ -584,6 +588,3 @@ pub(crate) fn limits_are_exact(bench: &Bench<'_>) {
         );
     }
 }
-
-/// A call to be timed.
-pub(crate) type Call<'a> = Box<dyn FnMut() + 'a>;

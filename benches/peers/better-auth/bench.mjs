@@ -175,3 +175,4 @@ if (options.includes("--serve")) {
   console.log(`limit ${LIMIT}, four at once: exceeded in ${exceeded} of 20 tries, at most ${most} members`);
 }
 await database.end();
+process.exit(0); // also while the input is open

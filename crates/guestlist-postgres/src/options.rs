@@ -56,7 +56,7 @@ impl PgOptions {
             partitions: 0,
             migrate: true,
             together: true,
-            flushes: 2,
+            flushes: 1,
             mirrored: false,
             one_bucket: false,
         }
@@ -97,7 +97,8 @@ impl PgOptions {
         self
     }
 
-    /// How many flushes may be under way at the same time; two if nothing is said, at least one.
+    /// How many flushes may be under way at the same time; one if nothing is said, and at least one.
+    /// Two wait for each other where they count on the same link, and rarely gain anything elsewhere.
     pub const fn flushes(mut self, number: usize) -> Self {
         self.flushes = if number == 0 { 1 } else { number };
         self

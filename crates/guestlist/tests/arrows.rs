@@ -139,8 +139,9 @@ fn dependencies_point_upwards_only() {
         assert_eq!(own, allowed.iter().copied().collect(), "{name}");
     }
     for (name, dependencies) in &found {
+        // The benchmarks are published to nobody, and start servers, too.
         assert!(
-            !dependencies.contains("guestlist-testkit"),
+            name == "guestlist-benches" || !dependencies.contains("guestlist-testkit"),
             "{name} may need it for its tests only"
         );
     }

@@ -556,7 +556,7 @@ mod tests {
             ),
             (
                 row(&RowKey::Parked(reader.clone(), sequence)),
-                "04ef196100000000000000000100000002".to_owned(),
+                "04ef19610000000000000000010000000000000002".to_owned(),
             ),
             (
                 invites_to_index(&address, &org, invite),

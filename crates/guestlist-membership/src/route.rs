@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use guestlist_access::{AccessBook, MemberPrincipal, Principal};
-use guestlist_types::{GroupId, Member, OrgId, OrgName, ProxyUserId};
+use guestlist_types::{GroupId, Member, OrgId, OrgName, ProxyUserId, Timestamp};
 
 use crate::actor::Actor;
 use crate::command::Env;
@@ -53,6 +53,9 @@ pub struct Reached {
     pub principal: Principal,
     /// The proxy user, in another organization.
     pub proxy: Option<ProxyUserId>,
+    /// From when on nothing is held any more, by time alone: a membership that this rests on ends
+    /// then.
+    pub until: Option<Timestamp>,
 }
 
 /// What an actor holds in the organization that it acts in.
@@ -84,6 +87,10 @@ pub fn reach_own(
     Ok(Reached {
         principal: standing.principal().clone(),
         proxy: None,
+        until: actor
+            .as_member()
+            .and_then(|user| records.membership(org, &user))
+            .and_then(|membership| membership.expires_at),
     })
 }
 
@@ -137,6 +144,10 @@ pub fn reach_host(
     Ok(Reached {
         principal: Principal::Member(principal),
         proxy: membership.proxy.as_ref().map(|proxy| proxy.id),
+        until: [own.until, membership.expires_at]
+            .into_iter()
+            .flatten()
+            .min(),
     })
 }
 

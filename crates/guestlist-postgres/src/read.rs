@@ -67,11 +67,8 @@ pub(crate) async fn load(
     if let (Root::Organization(host), true) =
         (&load.scope.root, load.scope.facts.contains(&Fact::Book))
     {
-        let known = load
-            .known_books
-            .iter()
-            .find(|known| known.organization == *host);
-        books.push((host.clone(), known.map(|known| known.revision)));
+        let known = load.known_books.and_then(|known| known.revision(host));
+        books.push((host.clone(), known));
     }
     for _ in 0..MAX_STATEMENTS {
         let (sql, tags) = Loader::statement(names, load, &books);
@@ -734,10 +731,7 @@ impl Found {
         for organization in load.scope.books(snapshot.records()) {
             let head = RowKey::AccessHead(organization.clone());
             let revision = snapshot.revision(&head).unwrap_or(Revision::ABSENT);
-            let known = load
-                .known_books
-                .iter()
-                .any(|known| known.organization == organization && known.revision == revision);
+            let known = load.knows(&organization, revision);
             if known {
                 snapshot.insert_book(organization, None);
             } else if asked

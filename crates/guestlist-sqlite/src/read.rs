@@ -5,7 +5,7 @@ use std::sync::Arc;
 use guestlist_access::{AccessBook, AccessChange, Episode, GroupMember};
 use guestlist_membership::{Home, Row, RowKey, Scope, SeatCount};
 use guestlist_store::columns::{self, Value};
-use guestlist_store::{KnownBook, Load, Revision, Snapshot, StoreError};
+use guestlist_store::{KnownBooks, Load, Revision, Snapshot, StoreError};
 use guestlist_types::{CommitId, GroupId, Member, OrgId, UserId};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row as SqlRow};
@@ -27,7 +27,7 @@ const GRANTS: &str =
 pub(crate) struct OwnedLoad {
     scope: Scope,
     receipt: Option<CommitId>,
-    known_books: Vec<KnownBook>,
+    known_books: Option<Arc<dyn KnownBooks>>,
 }
 
 impl OwnedLoad {
@@ -35,14 +35,14 @@ impl OwnedLoad {
         Self {
             scope: load.scope.clone(),
             receipt: load.receipt,
-            known_books: load.known_books.to_vec(),
+            known_books: load.known_books.cloned(),
         }
     }
 
     pub(crate) fn load(&self, connection: &Connection) -> Result<Snapshot, Failure> {
         let mut load = Load::of(&self.scope);
         load.receipt = self.receipt;
-        load.known_books = &self.known_books;
+        load.known_books = self.known_books.as_ref();
         self::load(connection, &load)
     }
 }
@@ -72,10 +72,7 @@ pub(crate) fn load(connection: &Connection, load: &Load<'_>) -> Result<Snapshot,
         let revision = snapshot
             .revision(&RowKey::AccessHead(organization.clone()))
             .unwrap_or(Revision::ABSENT);
-        let known = load
-            .known_books
-            .iter()
-            .any(|known| known.organization == organization && known.revision == revision);
+        let known = load.knows(&organization, revision);
         let book = if known {
             None
         } else {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use guestlist_membership::{
 };
 use guestlist_sqlite::SqliteStore;
 use guestlist_store::{
-    Check, Commit, Committed, EventFilter, InviteFilter, KnownBook, Load, MemberFilter,
+    Check, Commit, Committed, EventFilter, InviteFilter, KnownBooks, Load, MemberFilter,
     MemoryStore, Page, Query, Revision, Snapshot, Store, StoreError, Write,
 };
 use guestlist_types::{ConsumerName, EmailAddress, Member, OrgName, Timestamp, UserId};
@@ -448,12 +449,10 @@ fn books_are_read_when_they_changed() {
         );
         assert_eq!(book.groups().count(), 2);
 
-        let known = [KnownBook {
-            organization: host.clone(),
-            revision: Revision::new(1),
-        }];
+        let known: Arc<dyn KnownBooks> =
+            Arc::new(BTreeMap::from([(host.clone(), Revision::new(1))]));
         let mut again = Load::of(&scope);
-        again.known_books = &known;
+        again.known_books = Some(&known);
         let snapshot = block_on(store.load(&again)).unwrap();
         assert_eq!(snapshot.books().next(), Some((&host, None)));
     }

@@ -115,10 +115,7 @@ impl<K: Kv> KvStore<K> {
             let revision = snapshot
                 .revision(&RowKey::AccessHead(organization.clone()))
                 .unwrap_or(Revision::ABSENT);
-            let known = load
-                .known_books
-                .iter()
-                .any(|known| known.organization == organization && known.revision == revision);
+            let known = load.knows(&organization, revision);
             let book = if known {
                 None
             } else {

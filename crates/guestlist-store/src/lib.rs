@@ -36,6 +36,6 @@ pub use kv::{Kv, KvCheck, KvCommitted, KvOp, KvRange};
 pub use kv_store::KvStore;
 pub use memory::{MemoryKv, MemoryStore};
 pub use query::{InviteFilter, Listed, MemberFilter, Page, PageError, Query};
-pub use snapshot::{KnownBook, Load, Revision, Snapshot};
+pub use snapshot::{KnownBooks, Load, Revision, Snapshot};
 pub use store::{Capabilities, Store};
 pub use together::{Flush, Together, Worker};

@@ -1,5 +1,6 @@
 //! What a store reads for a decision.
 
+use core::fmt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,14 +40,18 @@ impl Revision {
     }
 }
 
-/// Access rules that the caller has in memory already, so that the store need not read them again
+/// Which access rules the caller has in memory already, so that the store need not read them again
 /// if they have not changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownBook {
-    /// Whose access rules.
-    pub organization: OrgId,
-    /// At which revision of their head.
-    pub revision: Revision,
+pub trait KnownBooks: fmt::Debug + Send + Sync {
+    /// At which revision of their head the caller has the access rules of this organization;
+    /// `None` if it doesn't have them.
+    fn revision(&self, organization: &OrgId) -> Option<Revision>;
+}
+
+impl KnownBooks for BTreeMap<OrgId, Revision> {
+    fn revision(&self, organization: &OrgId) -> Option<Revision> {
+        self.get(organization).copied()
+    }
 }
 
 /// What is to be loaded.
@@ -56,8 +61,8 @@ pub struct Load<'a> {
     pub scope: &'a Scope,
     /// A commit whose receipt is to be looked for in the scope's organization.
     pub receipt: Option<CommitId>,
-    /// Access rules that are known already.
-    pub known_books: &'a [KnownBook],
+    /// Access rules that are known already; `None`: none are.
+    pub known_books: Option<&'a Arc<dyn KnownBooks>>,
 }
 
 impl<'a> Load<'a> {
@@ -67,8 +72,15 @@ impl<'a> Load<'a> {
         Self {
             scope,
             receipt: None,
-            known_books: &[],
+            known_books: None,
         }
+    }
+
+    /// Whether the caller has the access rules of this organization at this revision.
+    #[must_use]
+    pub fn knows(&self, organization: &OrgId, revision: Revision) -> bool {
+        self.known_books
+            .is_some_and(|known| known.revision(organization) == Some(revision))
     }
 }
 

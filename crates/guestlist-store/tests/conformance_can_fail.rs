@@ -323,7 +323,7 @@ impl Store for Broken {
     async fn load(&self, load: &Load<'_>) -> Result<Snapshot, StoreError> {
         let mut load = load.clone();
         match self.fault {
-            Fault::IgnoresKnownBooks => load.known_books = &[],
+            Fault::IgnoresKnownBooks => load.known_books = None,
             Fault::LoadsOldFacts => {
                 let scope = format!("{:?}", load.scope);
                 if let Some(old) = self.old.lock().unwrap().get(&scope) {

@@ -1,5 +1,7 @@
 //! Decisions on keys: one's own and `@org/key`.
 
+use std::sync::Arc;
+
 use guestlist_access::{
     Action, ActionSet, Coverage, Decision, Denial, Explanation, MemberPrincipal, Principal, Who,
 };
@@ -8,12 +10,13 @@ use guestlist_membership::{
     reach_host, reach_own,
 };
 use guestlist_store::{MemberFilter, Page, Query, Revision, Store};
-use guestlist_types::{Address, Key, Member, OrgId, OrgName, Timestamp};
+use guestlist_types::{Address, Key, Member, OrgId, OrgName, Timestamp, UserId};
 
 use crate::error::Error;
-use crate::facade::{Guestlist, Loaded};
+use crate::facade::Guestlist;
 use crate::organizations::not_found;
 use crate::ports::DecisionRecord;
+use crate::rules::Rules;
 
 /// About whom something is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,31 +28,52 @@ pub enum Subject {
     Member(Member),
 }
 
-/// An address that was followed to whoever acts there.
-struct Followed {
-    loaded: Loaded,
+/// An actor's way into an organization, followed to whoever acts there.
+pub(crate) struct Followed {
+    user: Option<UserId>,
+    caller: Option<OrgId>,
+    /// The name that the keys are addressed by; `None`: the caller's own.
+    name: Option<OrgName>,
     host: Option<OrgId>,
     reached: Result<Reached, Unreachable>,
-    now: Timestamp,
+    rules: Option<Arc<Rules>>,
+    revision: u64,
+    pub(crate) now: Timestamp,
 }
 
 impl Followed {
-    fn book(&self) -> Option<&guestlist_access::AccessBook> {
-        self.host
-            .as_ref()
-            .and_then(|host| self.loaded.books.get(host))
-            .map(|book| &**book)
+    /// What the answer is in, and who asks, while what was found still holds.
+    pub(crate) fn reached_at(&self, now: Timestamp) -> Option<(&Arc<Rules>, &Principal)> {
+        let reached = self.reached.as_ref().ok()?;
+        let rules = self.rules.as_ref()?;
+        now.is_before_end(reached.until)
+            .then_some((rules, &reached.principal))
     }
 
-    fn revision(&self) -> u64 {
-        self.host
-            .as_ref()
-            .and_then(|host| {
-                self.loaded
-                    .snapshot
-                    .revision(&RowKey::AccessHead(host.clone()))
-            })
-            .map_or(0, Revision::get)
+    pub(crate) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Whether the keys are addressed as another organization's.
+    pub(crate) const fn is_abroad(&self) -> bool {
+        self.name.is_some()
+    }
+
+    pub(crate) fn record(&self, action: Action, key: &Key, decision: Decision) -> DecisionRecord {
+        DecisionRecord {
+            user: self.user.clone(),
+            caller: self.caller.clone(),
+            host: self.host.clone(),
+            proxy: self.reached.as_ref().ok().and_then(|reached| reached.proxy),
+            action,
+            address: match &self.name {
+                Some(name) => Address::of(name.clone(), key.clone()),
+                None => Address::own(key.clone()),
+            },
+            decision,
+            unreachable: self.reached.as_ref().err().copied(),
+            revision: self.revision,
+        }
     }
 }
 
@@ -70,39 +94,8 @@ impl<S: Store> Guestlist<S> {
         action: Action,
         address: &Address,
     ) -> Result<Decision, Error> {
-        let followed = self.follow(actor, address.organization()).await?;
-        let decision = match (&followed.reached, followed.book()) {
-            (Ok(reached), Some(book)) => guestlist_access::decide(
-                book,
-                &reached.principal,
-                action,
-                address.key(),
-                followed.now,
-            ),
-            _ => Decision::Deny(Denial::NoGrant),
-        };
-        self.config.observer.decided(&DecisionRecord {
-            user: actor.user_id().cloned(),
-            caller: actor.organization().cloned(),
-            host: followed.host.clone(),
-            proxy: followed
-                .reached
-                .as_ref()
-                .ok()
-                .and_then(|reached| reached.proxy),
-            action,
-            address: address.clone(),
-            decision: decision.clone(),
-            unreachable: followed.reached.as_ref().err().copied(),
-            revision: followed.revision(),
-        });
-        // Whether somebody is an outsider somewhere is nobody else's business.
-        Ok(match decision {
-            Decision::Deny(_) if address.organization().is_some() => {
-                Decision::Deny(Denial::NoGrant)
-            }
-            decision => decision,
-        })
+        let rights = self.rights(actor, address.organization()).await?;
+        Ok(rights.decide(action, address.key()))
     }
 
     /// Whether anybody at all, without signing in, may be told a key of this organization.
@@ -120,14 +113,14 @@ impl<S: Store> Guestlist<S> {
             .records()
             .host()
             .and_then(|host| guestlist_membership::active_named(loaded.records(), host, name));
-        Ok(match (active, loaded.records().book()) {
-            (Some(_), Some(book)) => guestlist_access::decide(
-                book,
-                &Principal::Anonymous,
-                Action::PublicRead,
-                key,
-                self.now(),
-            ),
+        let rules = loaded
+            .records()
+            .host()
+            .and_then(|host| loaded.rules.get(host));
+        Ok(match (active, rules) {
+            (Some(_), Some(rules)) => {
+                rules.decide(&Principal::Anonymous, Action::PublicRead, key, self.now())
+            }
             _ => Decision::Deny(Denial::NoGrant),
         })
     }
@@ -138,13 +131,8 @@ impl<S: Store> Guestlist<S> {
     ///
     /// Those of the store.
     pub async fn actions(&self, actor: &Actor, address: &Address) -> Result<ActionSet, Error> {
-        let followed = self.follow(actor, address.organization()).await?;
-        Ok(match (&followed.reached, followed.book()) {
-            (Ok(reached), Some(book)) => {
-                guestlist_access::actions(book, &reached.principal, address.key(), followed.now)
-            }
-            _ => ActionSet::EMPTY,
-        })
+        let rights = self.rights(actor, address.organization()).await?;
+        Ok(rights.actions(address.key()))
     }
 
     /// The keys that the actor may do this with, as the unique minimal set of prefixes and exact
@@ -160,13 +148,7 @@ impl<S: Store> Guestlist<S> {
         action: Action,
         organization: Option<&OrgName>,
     ) -> Result<Coverage, Error> {
-        let followed = self.follow(actor, organization).await?;
-        Ok(match (&followed.reached, followed.book()) {
-            (Ok(reached), Some(book)) => {
-                guestlist_access::readable(book, &reached.principal, action, followed.now)
-            }
-            _ => Coverage::from_iter([]),
-        })
+        Ok(self.rights(actor, organization).await?.readable(action))
     }
 
     /// The same everywhere: the actor's own organization (`None`), then each one that it has
@@ -304,7 +286,12 @@ impl<S: Store> Guestlist<S> {
         Ok(guestlist_access::who(book, &principals, action, key, now))
     }
 
-    async fn follow(&self, actor: &Actor, name: Option<&OrgName>) -> Result<Followed, Error> {
+    pub(crate) async fn follow(
+        &self,
+        actor: &Actor,
+        name: Option<&OrgName>,
+    ) -> Result<Followed, Error> {
+        let (user, named) = (actor.user_id().cloned(), name.cloned());
         let caller = actor.organization();
         let mut facts = vec![Fact::Organization, Fact::Book];
         let (root, own) = match (name, caller) {
@@ -330,9 +317,13 @@ impl<S: Store> Guestlist<S> {
             }
             (None, None) => {
                 return Ok(Followed {
-                    loaded: Loaded::empty(),
+                    user,
+                    caller: None,
+                    name: named,
                     host: None,
                     reached: Err(Unreachable::CallerNotInOrganization),
+                    rules: None,
+                    revision: 0,
                     now: self.now(),
                 });
             }
@@ -358,15 +349,26 @@ impl<S: Store> Guestlist<S> {
                 Err(Unreachable::UnknownOrganization)
             }
             (_, host, caller) => {
-                let book = caller.and_then(|caller| loaded.books.get(caller));
-                reach_host(records, host, actor, book.map(|book| &**book), &env)
+                let rules = caller.and_then(|caller| loaded.rules.get(caller));
+                reach_host(
+                    records,
+                    host,
+                    actor,
+                    rules.map(|rules| &**rules.book()),
+                    &env,
+                )
             }
         };
-        let host = host.cloned();
+        let head = host.map(|host| RowKey::AccessHead(host.clone()));
+        let revision = head.and_then(|head| loaded.snapshot.revision(&head));
         Ok(Followed {
-            loaded,
-            host,
+            user,
+            caller: caller.cloned(),
+            name: named,
+            rules: host.and_then(|host| loaded.rules.get(host)).cloned(),
+            host: host.cloned(),
             reached,
+            revision: revision.map_or(0, Revision::get),
             now,
         })
     }

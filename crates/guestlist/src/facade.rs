@@ -1,9 +1,9 @@
 //! The facade itself, and the one flow that every command takes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use guestlist_access::{AccessBook, RoleCatalog};
+use guestlist_access::RoleCatalog;
 use guestlist_membership::link::TokenRecord;
 use guestlist_membership::member::Presented;
 use guestlist_membership::{
@@ -11,7 +11,7 @@ use guestlist_membership::{
     TokenProblem, decide, evolve,
 };
 use guestlist_store::{
-    CommandDigest, Committed, Draft, KnownBook, Load, Receipt, Revision, Snapshot, Store,
+    CommandDigest, Committed, Draft, KnownBooks, Load, Receipt, Revision, Snapshot, Store,
     TokenSecret, Write,
 };
 #[cfg(feature = "seal")]
@@ -32,6 +32,7 @@ use crate::idempotency::{IdempotencyKey, digest};
 use crate::mail::Mailer;
 use crate::ports::{CommandRecord, Directory, NoDirectory, NoObserver, Observer};
 use crate::rate::{Attempt, ClientAddress, InProcessRateLimit, Rate, RateLimit, tried};
+use crate::rules::{DEFAULT_BUDGET, Rules, Shelf};
 use crate::webhooks::Webhooks;
 use guestlist_webhooks::{RetrySchedule, WebhookKeyRing, WebhookTransport};
 
@@ -40,9 +41,6 @@ const MAX_TRIES: u32 = 64;
 
 /// How often a commit is sent again when its outcome is not known.
 const MAX_RESENDS: u32 = 3;
-
-/// How many organizations' access rules are kept in memory.
-const MAX_BOOKS: usize = 1024;
 
 /// What all handles on one configuration share.
 pub(crate) struct Config {
@@ -59,55 +57,14 @@ pub(crate) struct Config {
     pub(crate) mailer: Option<Box<dyn Mailer>>,
     pub(crate) rate_limit: Box<dyn RateLimit>,
     pub(crate) count_previews: bool,
+    rules_budget: u64,
     pub(crate) join_url: Option<(JoinUrl, UrlStyle)>,
     ticks: Ticks,
 }
 
-/// Access rules in memory, each with the revision that it was read at. A decision reads the
-/// current revision first, so an entry is never used beyond it.
-#[derive(Default)]
-struct Books(Mutex<Shelf>);
-
-#[derive(Default)]
-struct Shelf {
-    books: BTreeMap<OrgId, (Revision, Arc<AccessBook>)>,
-    /// What is on the shelf, as stores want to be told: made anew when that changes, not with
-    /// every decision.
-    known: Arc<Vec<KnownBook>>,
-}
-
-impl Books {
-    fn known(&self) -> Arc<Vec<KnownBook>> {
-        Arc::clone(&self.lock().known)
-    }
-
-    fn get(&self, organization: &OrgId, revision: Revision) -> Option<Arc<AccessBook>> {
-        self.lock()
-            .books
-            .get(organization)
-            .filter(|(held, _)| *held == revision)
-            .map(|(_, book)| Arc::clone(book))
-    }
-
-    fn put(&self, organization: &OrgId, revision: Revision, book: &Arc<AccessBook>) {
-        let mut held = self.lock();
-        if held.books.len() >= MAX_BOOKS && !held.books.contains_key(organization) {
-            held.books.pop_first();
-        }
-        held.books
-            .insert(organization.clone(), (revision, Arc::clone(book)));
-        let known = held
-            .books
-            .iter()
-            .map(|(organization, (revision, _))| KnownBook {
-                organization: organization.clone(),
-                revision: *revision,
-            });
-        held.known = Arc::new(known.collect());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Config {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ticks.now(&*self.clock)
     }
 }
 
@@ -123,7 +80,7 @@ impl Books {
 pub struct Guestlist<S> {
     pub(crate) store: S,
     pub(crate) config: Arc<Config>,
-    books: Arc<Books>,
+    rules: Arc<Shelf>,
     key: Option<IdempotencyKey>,
     address: Option<ClientAddress>,
     /// Whether the store is somebody else's open transaction, which only they can start over.
@@ -143,7 +100,7 @@ impl<S: Clone> Clone for Guestlist<S> {
         Self {
             store: self.store.clone(),
             config: Arc::clone(&self.config),
-            books: Arc::clone(&self.books),
+            rules: Arc::clone(&self.rules),
             key: self.key.clone(),
             address: self.address,
             borrowed: self.borrowed,
@@ -279,13 +236,24 @@ impl<S: Store> Builder<S> {
         self
     }
 
+    /// How many bytes of access rules are kept in memory, roughly: 256 MiB if nothing is said.
+    ///
+    /// Those of organizations that are asked about most stay. What is not there is read from the
+    /// store with the decision that needs it, so a budget that is too small costs time and changes
+    /// no answer. An organization's groups, their members and its grants take about 600 bytes each.
+    #[must_use]
+    pub const fn rules_in_memory(mut self, bytes: u64) -> Self {
+        self.config.rules_budget = bytes;
+        self
+    }
+
     /// Ready to use.
     #[must_use]
     pub fn build(self) -> Guestlist<S> {
         Guestlist {
             store: self.store,
+            rules: Arc::new(Shelf::new(self.config.rules_budget)),
             config: Arc::new(self.config),
-            books: Arc::default(),
             key: None,
             address: None,
             borrowed: false,
@@ -323,6 +291,7 @@ impl<S: Store> Guestlist<S> {
                 mailer: None,
                 rate_limit: Box::new(InProcessRateLimit::default()),
                 count_previews: false,
+                rules_budget: DEFAULT_BUDGET,
                 join_url: None,
                 ticks: Ticks::default(),
             },
@@ -338,7 +307,7 @@ impl<S: Store> Guestlist<S> {
             store,
             config: Arc::clone(&self.config),
             // What is read there may be rolled back, so nothing of it is kept.
-            books: Arc::default(),
+            rules: Arc::new(Shelf::new(self.config.rules_budget)),
             key: self.key.clone(),
             address: self.address,
             borrowed: true,
@@ -368,7 +337,7 @@ impl<S: Store> Guestlist<S> {
         Guestlist {
             store: &self.store,
             config: Arc::clone(&self.config),
-            books: Arc::clone(&self.books),
+            rules: Arc::clone(&self.rules),
             key: self.key.clone(),
             address: self.address,
             borrowed: self.borrowed,
@@ -426,7 +395,7 @@ impl<S: Store> Guestlist<S> {
         Guestlist {
             store: &self.store,
             config: Arc::clone(&self.config),
-            books: Arc::clone(&self.books),
+            rules: Arc::clone(&self.rules),
             key: None,
             address: self.address,
             borrowed: self.borrowed,
@@ -445,7 +414,7 @@ impl<S: Store> Guestlist<S> {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.config.ticks.now(&*self.config.clock)
+        self.config.now()
     }
 
     /// Draws an id.
@@ -503,12 +472,8 @@ impl<S: Store> Guestlist<S> {
     }
 
     async fn load_with(&self, scope: &Scope, receipt: Option<CommitId>) -> Result<Loaded, Error> {
-        let known = if needs_books(scope) {
-            self.books.known()
-        } else {
-            Arc::default()
-        };
-        let mut known = known.as_slice();
+        let in_memory: Arc<dyn KnownBooks> = Arc::clone(&self.rules) as _;
+        let mut known = needs_books(scope).then_some(&in_memory);
         loop {
             let load = Load {
                 scope,
@@ -516,36 +481,33 @@ impl<S: Store> Guestlist<S> {
                 known_books: known,
             };
             let snapshot = self.store.load(&load).await?;
-            let mut books = BTreeMap::new();
+            let mut rules = BTreeMap::new();
             let mut missing = false;
             for (organization, book) in snapshot.books() {
                 let key = RowKey::AccessHead(organization.clone());
                 let revision = snapshot.revision(&key).unwrap_or(Revision::ABSENT);
-                let book = match book {
-                    Some(book) => {
-                        self.books.put(organization, revision, book);
-                        Some(Arc::clone(book))
-                    }
-                    None => self.books.get(organization, revision),
+                let found = match book {
+                    Some(book) => Some(self.rules.put(organization, revision, book)),
+                    None => self.rules.get(organization, revision),
                 };
-                match book {
-                    Some(book) => {
-                        books.insert(organization.clone(), book);
+                match found {
+                    Some(found) => {
+                        rules.insert(organization.clone(), found);
                     }
-                    // Another task has replaced it meanwhile: read it after all.
+                    // They have been replaced or dropped meanwhile: read them after all.
                     None => missing = true,
                 }
             }
             if missing {
-                known = &[];
+                known = None;
                 continue;
             }
             let mut snapshot = snapshot;
-            let own = snapshot.records().host().and_then(|host| books.get(host));
-            if let Some(book) = own {
-                snapshot.set_book(Arc::clone(book));
+            let own = snapshot.records().host().and_then(|host| rules.get(host));
+            if let Some(own) = own {
+                snapshot.set_book(Arc::clone(own.book()));
             }
-            return Ok(Loaded { snapshot, books });
+            return Ok(Loaded { snapshot, rules });
         }
     }
 
@@ -797,21 +759,13 @@ impl<S: Store> Guestlist<S> {
 /// What was loaded, with access rules put in their places.
 pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
-    pub(crate) books: BTreeMap<OrgId, Arc<AccessBook>>,
+    pub(crate) rules: BTreeMap<OrgId, Arc<Rules>>,
 }
 
 impl Loaded {
     /// The rows.
     pub(crate) const fn records(&self) -> &Records {
         self.snapshot.records()
-    }
-
-    /// Nothing.
-    pub(crate) fn empty() -> Self {
-        Self {
-            snapshot: Snapshot::new(),
-            books: BTreeMap::new(),
-        }
     }
 }
 

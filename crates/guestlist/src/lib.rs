@@ -22,6 +22,8 @@ mod outgoing;
 mod ports;
 mod rate;
 mod requests;
+mod rights;
+mod rules;
 mod webhooks;
 
 pub use chain::{AuditKey, AuditKeyError, ChainHead, ChainReport};
@@ -51,6 +53,7 @@ pub use rate::{
     Attempt, ClientAddress, InProcessRateLimit, NoRateLimit, Quota, Rate, RateLimit, Tried,
 };
 pub use requests::{DiscoverPage, Discovered};
+pub use rights::Rights;
 pub use webhooks::{EndpointDraft, EndpointWithSecret};
 
 /// Patterns, groups, grants, roles and decisions (`guestlist-access`).
@@ -76,8 +79,8 @@ pub use guestlist_postgres as postgres;
 pub use guestlist_sqlite as sqlite;
 
 pub use guestlist_access::{
-    Action, ActionSet, Audience, Decision, Denial, Explanation, Grantee, Pattern, PresetGrant,
-    RoleCatalog, Sharing,
+    Action, ActionSet, Audience, Coverage, Decision, Denial, Explanation, Grantee, Pattern,
+    PresetGrant, RoleCatalog, Sharing,
 };
 pub use guestlist_membership::invite::{EmailInvite, InviteDraft};
 pub use guestlist_membership::link::{Expiry, JoinedBy, Lasting, LinkDraft, Preset, Uses};

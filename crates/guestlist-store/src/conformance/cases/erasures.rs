@@ -130,7 +130,7 @@ pub async fn an_erasure_empties_the_answers_of_its_commits<F: Fixture>(fixture: 
         let load = Load {
             scope: &scope,
             receipt: Some(applied.id),
-            known_books: &[],
+            known_books: None,
         };
         let snapshot = must(store.load(&load).await, "a receipt");
         let Some(kept) = snapshot.receipt() else {

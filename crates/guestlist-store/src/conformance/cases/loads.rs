@@ -1,6 +1,7 @@
 //! Loading: what a snapshot holds.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use guestlist_access::{AccessBook, AccessCommand, Sharing};
@@ -18,8 +19,12 @@ use crate::conformance::observe::{assert_consistent, assert_folds};
 use crate::conformance::world::{CONSUMER, build};
 use crate::conformance::{Fixture, Harness, Order};
 use crate::event::EventFilter;
-use crate::snapshot::{KnownBook, Load, Revision};
+use crate::snapshot::{KnownBooks, Load, Revision};
 use crate::store::Store;
+
+fn knowing(organization: &OrgId, revision: Revision) -> Arc<dyn KnownBooks> {
+    Arc::new(BTreeMap::from([(organization.clone(), revision)]))
+}
 
 /// Every fact there is, about things that are named directly.
 fn every_fact(host: &OrgId, member: &Member, link: LinkId) -> Vec<Fact> {
@@ -115,14 +120,11 @@ pub async fn an_unknown_token_or_name_finds_nothing<F: Fixture>(fixture: &F) {
             root,
             facts: every_fact(&host, &person("ann"), issued.link),
         };
-        let known_books = [KnownBook {
-            organization: host.clone(),
-            revision: Revision::ABSENT,
-        }];
+        let known_books = knowing(&host, Revision::ABSENT);
         let load = Load {
             scope: &scope,
             receipt: Some(h.commit_id()),
-            known_books: &known_books,
+            known_books: Some(&known_books),
         };
         let snapshot = must(store.load(&load).await, "loading by an unknown root");
         assert_eq!(
@@ -234,14 +236,11 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
     let host = world.acme;
     let scope = Scope::of(host.clone(), vec![Fact::Book]);
     let load_knowing = async |organization: OrgId, revision: u64| {
-        let known_books = [KnownBook {
-            organization,
-            revision: Revision::new(revision),
-        }];
+        let known_books = knowing(&organization, Revision::new(revision));
         let load = Load {
             scope: &scope,
             receipt: None,
-            known_books: &known_books,
+            known_books: Some(&known_books),
         };
         let snapshot = must(store.load(&load).await, "loading with known access rules");
         let books: Vec<_> = snapshot

@@ -1,0 +1,368 @@
+//! What is read once and asked often answers as `decide` does, and no longer than it may.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
+
+mod common;
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::{Rng as _, SeedableRng};
+use common::{builder, clock, on_every_store, org, org_member, over, owner, register, user_member};
+use guestlist::store::{
+    Capabilities, Commit, Committed, EventPage, Listed, Load, Query, Snapshot, StoreError,
+};
+use guestlist::{
+    Action, ActionSet, Actor, Address, Audience, Cursor, Decision, DecisionRecord, EventFilter,
+    Grantee, Guestlist, Key, Observer, Page, Pattern, Preset, Store, Timestamp,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+on_every_store! {
+    rights_answer_as_decisions_do,
+    rights_are_of_the_moment_when_they_were_read,
+    rights_end_with_the_membership_by_time_alone,
+    many_decisions_are_one_read_for_each_organization,
+    a_budget_of_nothing_changes_no_answer,
+    decisions_of_rights_are_on_record,
+}
+
+fn key(text: &str) -> Key {
+    Key::parse(text).unwrap()
+}
+
+fn member_of(name: &str, organization: &str) -> Actor {
+    Actor::user(name.parse().unwrap()).in_organization(org(organization))
+}
+
+async fn give<S: Store>(guestlist: &Guestlist<S>, to: Grantee, actions: &[Action], pattern: &str) {
+    guestlist
+        .grant(
+            &owner("host"),
+            &org("host"),
+            to,
+            ActionSet::of(actions),
+            Pattern::parse(pattern).unwrap(),
+            None,
+        )
+        .await
+        .unwrap();
+}
+
+async fn add<S: Store>(
+    guestlist: &Guestlist<S>,
+    member: &guestlist::Member,
+    expires_at: Option<Timestamp>,
+) {
+    let gift = Preset::default();
+    guestlist
+        .add_member(&owner("host"), &org("host"), member, gift, expires_at)
+        .await
+        .unwrap();
+}
+
+/// A host with a user and a member organization, whose rights are many small ones.
+async fn world<S: Store>(guestlist: &Guestlist<S>, seed: u64) -> Vec<Key> {
+    register(guestlist, &["host", "guest"]).await;
+    add(guestlist, &user_member("ann"), None).await;
+    add(guestlist, &org_member("guest"), None).await;
+    let mut random = ChaCha20Rng::seed_from_u64(seed);
+    let folder = |number: u64| format!("f{}/{}", number % 7, number % 3);
+    for _ in 0..25 {
+        let to = match random.next_u32() % 3 {
+            0 => Grantee::Member(user_member("ann")),
+            1 => Grantee::Member(org_member("guest")),
+            _ => Grantee::Organization(Audience::Everyone),
+        };
+        let actions = [Action::Read, Action::Update, Action::Delete];
+        let action = actions[random.next_u32() as usize % 3];
+        let end = if random.next_u32().is_multiple_of(2) {
+            "/"
+        } else {
+            ""
+        };
+        let pattern = format!("{}{end}", folder(random.next_u64()));
+        give(guestlist, to, &[action], &pattern).await;
+    }
+    (0..21)
+        .flat_map(|number| {
+            let folder = folder(number);
+            [
+                key(&folder),
+                key(&format!("{folder}/x")),
+                key(&format!("{folder}x")),
+            ]
+        })
+        .collect()
+}
+
+async fn rights_answer_as_decisions_do<S: Store>(store: S) {
+    let guestlist = over(store, &clock(), 7);
+    let keys = world(&guestlist, 11).await;
+    let name = "host".parse().unwrap();
+    for (actor, abroad) in [
+        (member_of("ann", "host"), None),
+        (owner("host"), None),
+        (owner("guest"), Some(&name)),
+        (owner("guest"), None),
+        (common::user("nobody"), None),
+    ] {
+        let rights = guestlist.rights(&actor, abroad).await.unwrap();
+        let mut allowed = 0;
+        // Several times over: at first by the plain definition, later by what was compiled.
+        for round in 0..3 {
+            for key in &keys {
+                let address = match abroad {
+                    Some(name) => Address::of(name.clone(), key.clone()),
+                    None => Address::own(key.clone()),
+                };
+                for action in [Action::Read, Action::Update, Action::Delete] {
+                    let decision = guestlist.decide(&actor, action, &address).await.unwrap();
+                    assert_eq!(rights.decide(action, key), decision, "{round} {address}");
+                    assert_eq!(rights.allows(action, key), decision.is_allowed());
+                    assert_eq!(rights.actions(key).contains(action), decision.is_allowed());
+                    let readable = rights.readable(action).contains(key);
+                    assert_eq!(readable, decision.is_allowed());
+                    allowed += usize::from(decision.is_allowed());
+                }
+            }
+        }
+        let all = keys.len() * 9;
+        let expected = match (actor.user_id().unwrap().as_str(), abroad) {
+            ("nobody", _) => 0..=0,
+            ("host-owner", _) | ("guest-owner", None) => all..=all,
+            _ => 1..=all - 1,
+        };
+        assert!(expected.contains(&allowed), "{actor:?}: {allowed} of {all}");
+    }
+}
+
+async fn rights_are_of_the_moment_when_they_were_read<S: Store>(store: S) {
+    let guestlist = over(store, &clock(), 7);
+    register(&guestlist, &["host"]).await;
+    add(&guestlist, &user_member("ann"), None).await;
+    let ann = member_of("ann", "host");
+    let before = guestlist.rights(&ann, None).await.unwrap();
+    give(
+        &guestlist,
+        Grantee::Member(user_member("ann")),
+        &[Action::Read],
+        "a/",
+    )
+    .await;
+    let after = guestlist.rights(&ann, None).await.unwrap();
+    assert!(!before.allows(Action::Read, &key("a/b")));
+    assert!(after.allows(Action::Read, &key("a/b")));
+    assert!(after.revision() > before.revision());
+    assert!(after.read_at() > before.read_at());
+
+    guestlist
+        .remove(&owner("host"), &org("host"), &user_member("ann"), None)
+        .await
+        .unwrap();
+    let removed = guestlist.rights(&ann, None).await.unwrap();
+    assert!(!removed.allows(Action::Read, &key("a/b")));
+    assert!(
+        after.allows(Action::Read, &key("a/b")),
+        "it was, when it was read"
+    );
+}
+
+async fn rights_end_with_the_membership_by_time_alone<S: Store>(store: S) {
+    let clock = clock();
+    let guestlist = over(store, &clock, 7);
+    register(&guestlist, &["host", "guest", "other"]).await;
+    let in_an_hour = common::START + HOUR;
+    add(&guestlist, &user_member("ann"), Some(in_an_hour)).await;
+    add(&guestlist, &user_member("ben"), None).await;
+    add(&guestlist, &org_member("guest"), Some(in_an_hour)).await;
+    add(&guestlist, &org_member("other"), None).await;
+    // A person whose own membership ends, in an organization whose membership goes on.
+    guestlist
+        .add_member(
+            &owner("other"),
+            &org("other"),
+            &user_member("cat"),
+            Preset::default(),
+            Some(in_an_hour),
+        )
+        .await
+        .unwrap();
+    give(
+        &guestlist,
+        Grantee::Organization(Audience::Everyone),
+        &[Action::Read],
+        "a/",
+    )
+    .await;
+    let name = "host".parse().unwrap();
+    let mut all = Vec::new();
+    for (actor, abroad, ends) in [
+        (member_of("ann", "host"), None, true),
+        (member_of("ben", "host"), None, false),
+        (owner("guest"), Some(&name), true),
+        (owner("other"), Some(&name), false),
+        (member_of("cat", "other"), Some(&name), true),
+    ] {
+        all.push((guestlist.rights(&actor, abroad).await.unwrap(), ends, actor));
+    }
+    for (rights, _, actor) in &all {
+        assert!(rights.allows(Action::Read, &key("a/b")), "{actor:?}");
+    }
+    clock.set(in_an_hour);
+    for (rights, ends, actor) in &all {
+        assert_eq!(rights.allows(Action::Read, &key("a/b")), !ends, "{actor:?}");
+        assert_eq!(rights.decide(Action::Read, &key("a/b")).is_allowed(), !ends);
+        assert_eq!(rights.readable(Action::Read).is_empty(), *ends);
+        assert_eq!(rights.actions(&key("a/b")).contains(Action::Read), !ends);
+    }
+    // Setting the clock back brings nothing back that had ended when it was read.
+    let late = guestlist
+        .rights(&member_of("ann", "host"), None)
+        .await
+        .unwrap();
+    clock.set(common::START);
+    assert!(!late.allows(Action::Read, &key("a/b")));
+}
+
+/// Counts loads.
+struct Counting<S>(S, Arc<AtomicUsize>);
+
+#[async_trait]
+impl<S: Store> Store for Counting<S> {
+    async fn load(&self, load: &Load<'_>) -> Result<Snapshot, StoreError> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.load(load).await
+    }
+
+    async fn commit(&self, commits: &[Commit]) -> Result<Vec<Committed>, StoreError> {
+        self.0.commit(commits).await
+    }
+
+    async fn list(&self, query: &Query, page: &Page, now: Timestamp) -> Result<Listed, StoreError> {
+        self.0.list(query, page, now).await
+    }
+
+    async fn events(
+        &self,
+        filter: &EventFilter,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<EventPage, StoreError> {
+        self.0.events(filter, after, limit).await
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+}
+
+async fn many_decisions_are_one_read_for_each_organization<S: Store>(store: S) {
+    let loads = Arc::<AtomicUsize>::default();
+    let guestlist = over(Counting(store, Arc::clone(&loads)), &clock(), 7);
+    register(&guestlist, &["host", "guest", "third"]).await;
+    add(&guestlist, &org_member("guest"), None).await;
+    give(
+        &guestlist,
+        Grantee::Member(org_member("guest")),
+        &[Action::Read],
+        "a/",
+    )
+    .await;
+    let asked: Vec<(Action, Address)> = [
+        (Action::Read, "@host/a/b"),
+        (Action::Read, "@host/b"),
+        (Action::Update, "mine"),
+        (Action::Update, "@host/a/b"),
+        (Action::Read, "@third/a/b"),
+        (Action::Read, "@nobody/a/b"),
+        (Action::Read, "@host/a/c"),
+    ]
+    .map(|(action, address)| (action, Address::parse(address).unwrap()))
+    .to_vec();
+    let mut one_by_one = Vec::new();
+    for (action, address) in &asked {
+        one_by_one.push(
+            guestlist
+                .decide(&owner("guest"), *action, address)
+                .await
+                .unwrap(),
+        );
+    }
+    let before = loads.load(Ordering::SeqCst);
+    let pairs = asked.iter().map(|(action, address)| (*action, address));
+    let at_once = guestlist.decide_all(&owner("guest"), pairs).await.unwrap();
+    assert_eq!(
+        loads.load(Ordering::SeqCst) - before,
+        4,
+        "four organizations are named"
+    );
+    assert_eq!(at_once, one_by_one);
+    let allowed: Vec<bool> = at_once.iter().map(Decision::is_allowed).collect();
+    assert_eq!(allowed, [true, false, true, false, false, false, true]);
+    assert_eq!(guestlist.decide_all(&owner("guest"), []).await.unwrap(), []);
+}
+
+async fn a_budget_of_nothing_changes_no_answer<S: Store>(store: S) {
+    let clock = clock();
+    let guestlist = builder(store, &clock, 7).rules_in_memory(0).build();
+    let keys = world(&guestlist, 12).await;
+    let ann = member_of("ann", "host");
+    let rights = guestlist.rights(&ann, None).await.unwrap();
+    let mut allowed = 0;
+    for key in &keys {
+        let address = Address::own(key.clone());
+        let decision = guestlist
+            .decide(&ann, Action::Read, &address)
+            .await
+            .unwrap();
+        assert_eq!(decision, rights.decide(Action::Read, key));
+        allowed += usize::from(decision.is_allowed());
+    }
+    assert!((1..keys.len()).contains(&allowed), "{allowed}");
+}
+
+#[derive(Clone, Default)]
+struct Records(Arc<Mutex<Vec<DecisionRecord>>>);
+
+impl Observer for Records {
+    fn decided(&self, record: &DecisionRecord) {
+        self.0.lock().unwrap().push(record.clone());
+    }
+}
+
+async fn decisions_of_rights_are_on_record<S: Store>(store: S) {
+    let records = Records::default();
+    let guestlist = builder(store, &clock(), 7)
+        .observer(records.clone())
+        .build();
+    register(&guestlist, &["host", "guest"]).await;
+    add(&guestlist, &org_member("guest"), None).await;
+    let name = "host".parse().unwrap();
+    let rights = guestlist
+        .rights(&owner("guest"), Some(&name))
+        .await
+        .unwrap();
+    let _ = rights.allows(Action::Read, &key("a"));
+    let _ = rights.readable(Action::Read);
+    assert_eq!(records.0.lock().unwrap().len(), 0);
+    let _ = rights.decide(Action::Read, &key("a"));
+    let address = Address::parse("@host/a").unwrap();
+    let _ = guestlist
+        .decide(&owner("guest"), Action::Read, &address)
+        .await
+        .unwrap();
+    let records = records.0.lock().unwrap();
+    let [one, other] = &records[..] else {
+        panic!("{records:?}")
+    };
+    assert_eq!(one, other);
+    assert_eq!(one.caller, Some(org("guest")));
+    assert_eq!(one.host, Some(org("host")));
+    assert!(one.proxy.is_some() && one.user.is_some());
+    assert_eq!(one.address, address);
+}

@@ -193,6 +193,7 @@ mod tests {
             "clippy",
             "doc",
             "postgres",
+            "clients",
             "test",
             "quickstart",
             "features",

@@ -55,6 +55,12 @@ pub(crate) const STEPS: &[Step] = &[
         run: |_| postgres(),
     },
     Step {
+        name: "clients",
+        runs: "looks for Node.js, Python and Chromium, which the example service is tested with; as root \
+            with apt-get, installs those that are missing",
+        run: |_| clients(),
+    },
+    Step {
         name: "test",
         runs: "cargo test --workspace --all-features",
         run: |root| Cargo::new(root, "test --workspace --all-features").run(),
@@ -119,7 +125,7 @@ fn postgres() -> Result<Outcome, String> {
     if find().is_none() && is_root() && env::split_paths(&path).any(|d| d.join("apt-get").is_file())
     {
         apt_get("update")?;
-        apt_get("install --yes --no-install-recommends postgresql")?;
+        install("postgresql")?;
     }
     let dir = find().ok_or(
         "no PostgreSQL server found: install Debian's package `postgresql`, or set \
@@ -127,6 +133,56 @@ fn postgres() -> Result<Outcome, String> {
     )?;
     println!("found in {}", dir.display());
     Ok(Outcome::Passed)
+}
+
+/// What the tests of the example service run: how each is asked for, and Debian's packages of it.
+const CLIENTS: [(&str, &[&str], &str); 4] = [
+    ("node", &["--version"], "nodejs"),
+    ("npm", &["--version"], "npm"),
+    (
+        "python3",
+        &["-c", "import ensurepip, venv"],
+        "python3 python3-venv",
+    ),
+    (
+        "/usr/bin/chromium",
+        &["--version"],
+        "chromium fonts-dejavu-core",
+    ),
+];
+
+fn clients() -> Result<Outcome, String> {
+    let is_there = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let path = env::var_os("PATH").unwrap_or_default();
+    let may_install = is_root() && env::split_paths(&path).any(|d| d.join("apt-get").is_file());
+    let mut updated = false;
+    for (program, arguments, packages) in CLIENTS {
+        if !is_there(program, arguments) && may_install {
+            if !updated {
+                apt_get("update")?;
+                updated = true;
+            }
+            install(packages)?;
+        }
+        if !is_there(program, arguments) {
+            return Err(format!(
+                "`{program}` is missing: install Debian's {packages}"
+            ));
+        }
+        println!("{program} is there");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn install(packages: &str) -> Result<(), String> {
+    apt_get(&format!("install --yes --no-install-recommends {packages}"))
+        .map_err(|error| format!("{error}; install {packages} by hand"))
 }
 
 fn find_postgres(installed: &Path, path: &OsStr) -> Option<PathBuf> {
@@ -158,9 +214,7 @@ fn apt_get(args: &str) -> Result<(), String> {
         .status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!(
-            "`apt-get {args}`: {status}; install Debian's package `postgresql` by hand"
-        )),
+        Ok(status) => Err(format!("`apt-get {args}`: {status}")),
         Err(error) => Err(format!("`apt-get {args}`: {error}")),
     }
 }

@@ -37,6 +37,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// The largest body of a call: below what the whole service reads, so that it is this one that
 /// answers.
 const MAX_BODY: usize = 3 << 20;
+/// How much is read of the body of a call that is turned away.
+const MAX_TURNED_AWAY: usize = 64 << 10;
 
 pub(crate) fn router(app: App) -> Router {
     // No sessions: a credential is looked up for each call, and so is everything else.
@@ -59,28 +61,15 @@ pub(crate) fn router(app: App) -> Router {
 
 /// Lets in who is signed in, and only what is a message.
 async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let signed_in = match bearer(request.headers()) {
-        Some(token) => app.host.signed_in(Kind::Bearer, token).await,
-        None => Ok(None),
-    };
-    let signed_in = match signed_in {
-        Ok(Some(signed_in)) => signed_in,
-        Ok(None) => return unauthorized(),
-        Err(error) => {
-            error!(%error, "a credential could not be looked up");
-            return refused(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again");
+    let caller = match caller(app, request.headers()).await {
+        Ok(caller) => caller,
+        Err(response) => {
+            // A body that nobody reads would cost the client its connection.
+            let _ = to_bytes(request.into_body(), MAX_TURNED_AWAY).await;
+            return response;
         }
     };
-    let Some(organization) = signed_in.organization else {
-        let message = "this token is not for acting in an organization";
-        return refused(StatusCode::FORBIDDEN, "permission_denied", message);
-    };
-    let actor = signed_in.user.actor_in(&organization);
-    request.extensions_mut().insert(Caller {
-        app,
-        actor,
-        organization,
-    });
+    request.extensions_mut().insert(caller);
     if request.method() == Method::POST {
         match message_in(request).await {
             Ok(whole) => request = whole,
@@ -94,6 +83,27 @@ async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Resp
         return protocol_error(-32600, "this is no message of the protocol");
     }
     response
+}
+
+async fn caller(app: App, headers: &HeaderMap) -> Result<Caller, Response> {
+    let token = bearer(headers).ok_or_else(unauthorized)?;
+    let signed_in = match app.host.signed_in(Kind::Bearer, token).await {
+        Ok(signed_in) => signed_in.ok_or_else(unauthorized)?,
+        Err(error) => {
+            error!(%error, "a credential could not be looked up");
+            let (code, message) = ("unavailable", "this can't be answered now; try again");
+            return Err(refused(StatusCode::SERVICE_UNAVAILABLE, code, message));
+        }
+    };
+    let Some(organization) = signed_in.organization else {
+        let message = "this token is not for acting in an organization";
+        return Err(refused(StatusCode::FORBIDDEN, "permission_denied", message));
+    };
+    Ok(Caller {
+        actor: signed_in.user.actor_in(&organization),
+        app,
+        organization,
+    })
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -119,7 +129,8 @@ async fn message_in(request: Request) -> Result<Request, Response> {
         let message = "the body is too large, or was cut off";
         return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
     };
-    if is_json(&parts.headers) && serde_json::from_slice::<IgnoredAny>(&body).is_err() {
+    let text = std::str::from_utf8(&body).unwrap_or_default();
+    if is_json(&parts.headers) && serde_json::from_str::<IgnoredAny>(text).is_err() {
         return Err(protocol_error(-32700, "the body is no JSON"));
     }
     // Everything is answered in JSON: whoever can take nothing else, or doesn't say, is served.

@@ -10,8 +10,9 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -215,6 +216,13 @@ fn tool<P: JsonSchema>(name: &'static str, description: &'static str) -> Tool {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
     settings.meta_schema = None;
+    // Their types say no null, and it is no default of theirs either.
+    let no_null = RecursiveTransform(|schema: &mut Schema| {
+        if schema.get("default") == Some(&Value::Null) {
+            schema.remove("default");
+        }
+    });
+    settings.transforms.push(Box::new(no_null));
     let schema = settings.into_generator().into_root_schema_for::<P>();
     let mut schema = match Value::from(schema) {
         Value::Object(schema) => schema,
@@ -244,7 +252,9 @@ mod tests {
                 assert!(property["description"].is_string(), "{at}");
                 assert_eq!(name.to_lowercase(), *name, "{at}");
             }
-            assert!(!schema.to_string().contains("$ref"), "{schema}");
+            for unwanted in ["$ref", "null"] {
+                assert!(!schema.to_string().contains(unwanted), "{schema}");
+            }
             assert!(tool.output_schema.is_none(), "{}", tool.name);
         }
     }

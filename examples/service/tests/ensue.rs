@@ -65,7 +65,10 @@ impl Cli {
     }
 
     fn owner(service: &Service, label: &str) -> Self {
-        Self::of(service, service.text(&format!("/ensue/orgs/{label}/owner_token")))
+        Self::of(
+            service,
+            service.text(&format!("/ensue/orgs/{label}/owner_token")),
+        )
     }
 
     fn run(&self, arguments: &[&str]) -> Ended {
@@ -92,20 +95,32 @@ impl Cli {
     /// A good call says what it found, and nothing else.
     fn quiet(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
-        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{arguments:?}");
+        assert_eq!(
+            (ended.code, ended.stderr.as_str()),
+            (0, ""),
+            "{arguments:?}"
+        );
         ended.stdout
     }
 
     /// `mem` tells in colours on stderr what it did.
     fn said(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
-        assert_eq!((ended.code, ended.stdout.as_str()), (0, ""), "{arguments:?}");
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (0, ""),
+            "{arguments:?}"
+        );
         ended.stderr
     }
 
     fn fails(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
-        assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{arguments:?}");
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (1, ""),
+            "{arguments:?}"
+        );
         assert!(!ended.stderr.contains("Traceback"), "{}", ended.stderr);
         ended.stderr
     }
@@ -116,7 +131,10 @@ impl Cli {
 
     /// The code of a refusal, which a command prints like any answer.
     fn code(&self, arguments: &[&str]) -> String {
-        self.json(arguments)["error"]["code"].as_str().unwrap().to_owned()
+        self.json(arguments)["error"]["code"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     fn share(&self, command: &Value) -> Value {
@@ -125,7 +143,7 @@ impl Cli {
 }
 
 /// Two at a time: there are not more cores than that.
-fn in_pairs<T: Send>(all: &[T], each: impl Fn(&T) + Sync) {
+fn in_pairs<T: Sync>(all: &[T], each: impl Fn(&T) + Sync) {
     let (first, second) = all.split_at(all.len() / 2);
     thread::scope(|scope| {
         scope.spawn(|| first.iter().for_each(&each));
@@ -143,19 +161,32 @@ fn the_command_line_helps_with_every_tool() {
     }
     in_pairs(&TOOLS, |tool| {
         let help = owner.quiet(&[tool, "--help"]);
-        assert!(help.starts_with(&format!("Usage: ensue {tool} [OPTIONS]")), "{help}");
+        assert!(
+            help.starts_with(&format!("Usage: ensue {tool} [OPTIONS]")),
+            "{help}"
+        );
     });
     let help = owner.quiet(&["create_invite", "--help"]);
     assert!(help.contains("--auto-approve BOOLEAN"), "{help}");
     let help = owner.quiet(&["approve_invite", "--help"]);
-    assert!(help.contains("--member-org-name TEXT") && help.contains("[required]"), "{help}");
+    assert!(
+        help.contains("--member-org-name TEXT") && help.contains("[required]"),
+        "{help}"
+    );
 
     let stranger = Cli::of(&service, "svc_nobody");
     let help = stranger.quiet(&["--help"]);
-    assert!(help.contains("Connection error") && !help.contains("create_invite"), "{help}");
+    assert!(
+        help.contains("Connection error") && !help.contains("create_invite"),
+        "{help}"
+    );
     let ended = stranger.run(&["list_keys"]);
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("401 Unauthorized"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("401 Unauthorized"),
+        "{}",
+        ended.stderr
+    );
     let refused = stranger.fails(&["mem", "get", "a"]);
     assert!(refused.contains("401"), "{refused}");
 }
@@ -177,49 +208,98 @@ fn the_command_line_goes_from_an_invite_to_a_removal() {
     owner.said(&["mem", "put", "private/pay", "--value", SECRET]);
     let said = owner.said(&["mem", "put", "private/pay", "--value", "zanzibar!"]);
     assert_eq!(said, "updated private/pay\n");
-    assert_eq!(owner.quiet(&["mem", "get", "shared/plan"]), format!("{plan}\n"));
+    assert_eq!(
+        owner.quiet(&["mem", "get", "shared/plan"]),
+        format!("{plan}\n")
+    );
     let both = owner.quiet(&["mem", "get", "private/pay", "shared/plan"]);
-    assert_eq!(both, format!("==> private/pay <==\nzanzibar!\n==> shared/plan <==\n{plan}\n"));
+    assert_eq!(
+        both,
+        format!("==> private/pay <==\nzanzibar!\n==> shared/plan <==\n{plan}\n")
+    );
     let listed = owner.json(&["mem", "ls", "shared", "--json"]);
-    let mut keys: Vec<&str> =
-        listed.as_array().unwrap().iter().map(|row| row["key"].as_str().unwrap()).collect();
+    let mut keys: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["key"].as_str().unwrap())
+        .collect();
     keys.sort_unstable();
     assert_eq!(keys, ["shared/plan", "shared_x/plan"]);
-    assert_eq!(owner.quiet(&["mem", "ls", "shared_", "-k"]), "shared_x/plan\n");
+    assert_eq!(
+        owner.quiet(&["mem", "ls", "shared_", "-k"]),
+        "shared_x/plan\n"
+    );
     let found = owner.json(&["mem", "search", "the plan", "--json", "-n", "1"]);
-    assert_eq!((&found[0]["key"], &found[0]["value"]), (&json!("shared/plan"), &json!(plan)));
+    assert_eq!(
+        (&found[0]["key"], &found[0]["value"]),
+        (&json!("shared/plan"), &json!(plan))
+    );
     let new = owner.quiet(&["mem", "new", "notes/", "--value", "x"]);
     assert!(new.starts_with("notes/"), "{new}");
-    assert_eq!(owner.said(&["mem", "rm", new.trim(), "--yes"]), format!("deleted {new}"));
+    assert_eq!(
+        owner.said(&["mem", "rm", new.trim(), "--yes"]),
+        format!("deleted {new}")
+    );
     let gone = owner.fails(&["mem", "rm", new.trim(), "--yes"]);
     assert!(gone.starts_with("not deleted notes/"), "{gone}");
     // A user without a grant.
-    assert_eq!(alice.fails(&["mem", "get", "shared/plan"]), "not found: shared/plan\n");
+    assert_eq!(
+        alice.fails(&["mem", "get", "shared/plan"]),
+        "not found: shared/plan\n"
+    );
     assert_eq!(alice.said(&["mem", "ls"]), "no keys under (everything)\n");
     let refused = alice.fails(&["mem", "put", "mine", "--value", "v"]);
-    assert!(refused.contains("could not write mine: `create` is not allowed"), "{refused}");
+    assert!(
+        refused.contains("could not write mine: `create` is not allowed"),
+        "{refused}"
+    );
 
     // A link, a claim, and its review.
     let link = owner.json(&["create_invite", "--auto-approve", "false"]);
-    assert_eq!((&link["auto_approve"], &link["status"]), (&json!(false), &json!("active")));
-    let (id, first) = (link["invite_id"].as_str().unwrap(), link["token"].as_str().unwrap());
-    assert!(link["url"].as_str().unwrap().ends_with(&format!("/join?token={first}")));
+    assert_eq!(
+        (&link["auto_approve"], &link["status"]),
+        (&json!(false), &json!("active"))
+    );
+    let (id, first) = (
+        link["invite_id"].as_str().unwrap(),
+        link["token"].as_str().unwrap(),
+    );
+    assert!(
+        link["url"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("/join?token={first}"))
+    );
     let refreshed = owner.json(&["refresh_invite", "--invite-id", id]);
     let token = refreshed["token"].as_str().unwrap();
-    assert_eq!(bravo.code(&["claim_invite", "--token", first]), "invalid_token");
+    assert_eq!(
+        bravo.code(&["claim_invite", "--token", first]),
+        "invalid_token"
+    );
     let claimed = bravo.json(&["claim_invite", "--token", token]);
-    assert_eq!(claimed, json!({ "host_org_name": "widgets-inc", "status": "pending" }));
+    assert_eq!(
+        claimed,
+        json!({ "host_org_name": "widgets-inc", "status": "pending" })
+    );
     let waiting = owner.json(&["list_pending_invites"]);
     assert_eq!(waiting["invites"][0]["member_org_name"], "bravo");
     let joined = bravo.json(&["list_my_external_orgs"]);
     assert_eq!(joined, json!({ "orgs": [claimed] }));
     let key = "@widgets-inc/shared/plan";
-    assert_eq!(bravo.fails(&["mem", "get", key]), format!("not found: {key}\n"));
+    assert_eq!(
+        bravo.fails(&["mem", "get", key]),
+        format!("not found: {key}\n")
+    );
     let approved = owner.json(&with_member("approve_invite"));
-    let proxy = json!({ "member_org_name": "bravo", "status": "approved", "proxy_username": "bravo" });
+    let proxy =
+        json!({ "member_org_name": "bravo", "status": "approved", "proxy_username": "bravo" });
     assert_eq!(approved, proxy);
     assert_eq!(owner.code(&with_member("reject_invite")), "invalid_state");
-    assert_eq!(owner.json(&["list_org_members"]), json!({ "members": [proxy] }));
+    assert_eq!(
+        owner.json(&["list_org_members"]),
+        json!({ "members": [proxy] })
+    );
 
     // What partners may do.
     let group = json!({ "group_name": "partners" });
@@ -232,13 +312,25 @@ fn the_command_line_goes_from_an_invite_to_a_removal() {
     }));
     let external = json!({ "command": "set_external_group", "group_name": "partners" });
     assert_eq!(owner.share(&external), group);
-    assert_eq!(owner.share(&json!({ "command": "list" })), json!({ "grants": [grant] }));
+    assert_eq!(
+        owner.share(&json!({ "command": "list" })),
+        json!({ "grants": [grant] })
+    );
     assert_eq!(bravo.quiet(&["mem", "get", key]), format!("{plan}\n"));
-    assert_eq!(bravo.quiet(&["mem", "ls", "@widgets-inc/", "-k"]), format!("{key}\n"));
-    assert_eq!(bravo.quiet(&["mem", "ls", "@widgets-inc/shared/p", "-k"]), format!("{key}\n"));
+    assert_eq!(
+        bravo.quiet(&["mem", "ls", "@widgets-inc/", "-k"]),
+        format!("{key}\n")
+    );
+    assert_eq!(
+        bravo.quiet(&["mem", "ls", "@widgets-inc/shared/p", "-k"]),
+        format!("{key}\n")
+    );
     let found = bravo.json(&["mem", "search", SECRET, "--json"]);
     assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
-    assert_eq!((&found[0]["key"], &found[0]["value"]), (&json!(key), &json!(plan)));
+    assert_eq!(
+        (&found[0]["key"], &found[0]["value"]),
+        (&json!(key), &json!(plan))
+    );
     for arguments in [
         &["mem", "get", "@widgets-inc/private/pay"][..],
         &["mem", "put", key, "--value", "mine"],
@@ -248,29 +340,59 @@ fn the_command_line_goes_from_an_invite_to_a_removal() {
         let refused = bravo.fails(arguments);
         assert!(!refused.contains(SECRET), "{refused}");
     }
-    assert_eq!(charlie.fails(&["mem", "get", key]), format!("not found: {key}\n"));
-    assert_eq!(owner.quiet(&["mem", "get", "shared/plan"]), format!("{plan}\n"));
+    assert_eq!(
+        charlie.fails(&["mem", "get", key]),
+        format!("not found: {key}\n")
+    );
+    assert_eq!(
+        owner.quiet(&["mem", "get", "shared/plan"]),
+        format!("{plan}\n")
+    );
 
     // A link that rests lets nobody in; the end of the membership is the end of the access.
-    assert_eq!(owner.json(&["disable_invite", "--invite-id", id])["status"], "disabled");
-    assert_eq!(charlie.code(&["claim_invite", "--token", token]), "invalid_token");
+    assert_eq!(
+        owner.json(&["disable_invite", "--invite-id", id])["status"],
+        "disabled"
+    );
+    assert_eq!(
+        charlie.code(&["claim_invite", "--token", token]),
+        "invalid_token"
+    );
     assert_eq!(bravo.quiet(&["mem", "get", key]), format!("{plan}\n"));
     let removed = owner.json(&with_member("remove_member"));
-    assert_eq!(removed, json!({ "member_org_name": "bravo", "status": "removed" }));
-    assert_eq!(bravo.fails(&["mem", "get", key]), format!("not found: {key}\n"));
+    assert_eq!(
+        removed,
+        json!({ "member_org_name": "bravo", "status": "removed" })
+    );
+    assert_eq!(
+        bravo.fails(&["mem", "get", key]),
+        format!("not found: {key}\n")
+    );
     let to = json!({ "type": "user", "username": "bravo" });
     let late = json!({ "command": "grant", "target": to, "action": "read", "key_pattern": "" });
     assert_eq!(owner.share(&late)["error"]["code"], "not_found");
-    assert_eq!(bravo.said(&["mem", "ls", "@widgets-inc/"]), "no keys under @widgets-inc/\n");
+    assert_eq!(
+        bravo.said(&["mem", "ls", "@widgets-inc/"]),
+        "no keys under @widgets-inc/\n"
+    );
     let auto = owner.json(&["create_invite", "--auto-approve", "true"]);
     let token = auto["token"].as_str().unwrap();
     let claimed = charlie.json(&["claim_invite", "--token", token]);
     assert_eq!(claimed["status"], "approved");
     assert_eq!(charlie.quiet(&["mem", "get", key]), format!("{plan}\n"));
     let left = charlie.json(&["leave_org", "--host-org-name", "widgets-inc"]);
-    assert_eq!(left, json!({ "host_org_name": "widgets-inc", "status": "cancelled" }));
-    assert_eq!(charlie.fails(&["mem", "get", key]), format!("not found: {key}\n"));
-    nothing_in_the_log(&service, &[SECRET, first, token, &owner.token, &bravo.token]);
+    assert_eq!(
+        left,
+        json!({ "host_org_name": "widgets-inc", "status": "cancelled" })
+    );
+    assert_eq!(
+        charlie.fails(&["mem", "get", key]),
+        format!("not found: {key}\n")
+    );
+    nothing_in_the_log(
+        &service,
+        &[SECRET, first, token, &owner.token, &bravo.token],
+    );
 }
 
 /// Runs a script with the SDK; what it printed.
@@ -291,7 +413,10 @@ fn script(name: &str, service: &Service) -> String {
 /// Neither a secret, nor a failure of the service's own. The log is of the level `debug`.
 fn nothing_in_the_log(service: &Service, secrets: &[&str]) {
     let log = service.log();
-    assert!(log.contains("finished processing request"), "requests are logged");
+    assert!(
+        log.contains("finished processing request"),
+        "requests are logged"
+    );
     for secret in secrets {
         assert!(!log.contains(secret), "{secret} is in the log");
     }

@@ -22,7 +22,7 @@ const ROWS: u32 = 500;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
-    /// The memories: objects with key_name, description, value
+    /// The memories: objects with `key_name`, `description` and `value`
     #[schemars(length(min = 1, max = 100))]
     items: Vec<Item>,
 }
@@ -100,7 +100,7 @@ pub(super) struct Search {
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 100))]
     limit: u32,
-    /// What the names begin with, as for list_keys
+    /// What the names begin with, as for `list_keys`
     #[serde(default)]
     prefix: String,
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use guestlist::types::DisplayName;
@@ -48,7 +48,8 @@ pub(crate) fn router(app: App) -> Router {
         .with_max_request_body_bytes(MAX_BODY)
         // A bearer token is not sent by a page that was led here by a name of its own.
         .disable_allowed_hosts()
-        .with_allowed_origins([&*app.public_url]);
+        .with_allowed_origins(origin(&app.public_url))
+        .enforce_origin_validation();
     let service = StreamableHttpService::new(
         || Ok(Server),
         Arc::new(NeverSessionManager::default()),
@@ -57,6 +58,17 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route_service("/mcp", service)
         .layer(from_fn_with_state(app, enter))
+}
+
+/// This service's own pages, the only ones that may call from a browser.
+fn origin(public_url: &str) -> Option<String> {
+    let url: Uri = public_url.parse().ok()?;
+    let (scheme, host) = (url.scheme_str()?, url.host()?);
+    let default = if scheme == "https" { 443 } else { 80 };
+    Some(format!(
+        "{scheme}://{host}:{}",
+        url.port_u16().unwrap_or(default)
+    ))
 }
 
 /// Lets in who is signed in, and only what is a message.

@@ -248,12 +248,7 @@ async fn remove_member(caller: &Caller, group_name: &str, username: &str) -> Ans
 }
 
 async fn grant(caller: &Caller, target: Target, action: Action, key_pattern: &str) -> Answer {
-    // Every key is a pattern that no text spells in guestlist; here it is the empty text.
-    let pattern = if key_pattern.is_empty() {
-        Pattern::all()
-    } else {
-        Pattern::parse(key_pattern).map_err(Refusal::invalid)?
-    };
+    let pattern = pattern(caller, key_pattern).await?;
     let to = match &target {
         // A proxy user is a user of the organization, too.
         Target::Org {} => Grantee::Organization(Audience::Everyone),
@@ -272,6 +267,23 @@ async fn grant(caller: &Caller, target: Target, action: Action, key_pattern: &st
         )
         .await?;
     Ok(row(&given, &target, action))
+}
+
+async fn pattern(caller: &Caller, text: &str) -> Result<Pattern, Refusal> {
+    // Some callers write their own organization's name before its keys here, too.
+    let named = text.strip_prefix('@').and_then(|rest| rest.split_once('/'));
+    let text = match named {
+        Some((name, rest)) if *name == *caller.name_of(&caller.organization).await?.as_str() => {
+            rest
+        }
+        _ => text,
+    };
+    // Every key is a pattern that no text spells in guestlist; here it is the empty text.
+    if text.is_empty() {
+        Ok(Pattern::all())
+    } else {
+        Pattern::parse(text).map_err(Refusal::invalid)
+    }
 }
 
 async fn revoke(caller: &Caller, grant_id: &str) -> Answer {
@@ -342,7 +354,7 @@ impl Targets {
             Ok((listed.members, listed.next))
         })
         .await?;
-        let mut named = BTreeMap::new();
+        let mut targets = BTreeMap::new();
         for membership in members {
             let name = match &membership.member {
                 Member::User(user) => names.remove(user),
@@ -350,7 +362,7 @@ impl Targets {
             };
             // Who came by another way than by a user name is told by its id.
             let name = name.unwrap_or_else(|| membership.member.id().to_owned());
-            named.insert(membership.member.clone(), (name, membership));
+            targets.insert(membership.member.clone(), (name, membership));
         }
         let groups = groups(caller)
             .await?
@@ -359,7 +371,7 @@ impl Targets {
             .collect();
         Ok(Self {
             groups,
-            members: named,
+            members: targets,
         })
     }
 

@@ -573,6 +573,11 @@ async def rights_add_up(w):
     exact = await w.host.grant(user("alice"), "read", "projects")
     check("one key", await w.alice.keys(), ["projects"])
     await w.host.share("revoke", grant_id=exact)
+    named = await w.host.share("grant", target=user("alice"), action="read",
+                               key_pattern="@widgets-inc/a/")
+    check("by the own name", (named["key_pattern"], await w.alice.keys()),
+          ("a/", ["a/project/docs"]))
+    await w.host.share("revoke", grant_id=named["grant_id"])
 
     # Organization, group and user: the union.
     await w.host.share("create_group", group_name="team")
@@ -695,6 +700,7 @@ async def a_refused_command_changes_nothing(w):
         ("invalid_argument", {"target": {"type": "group", "username": "alice"}}),
         ("invalid_argument", {"target": {"username": "alice"}}),
         ("invalid_argument", {"key_pattern": None}), ("invalid_argument", {"key_pattern": "a//b"}),
+        ("invalid_argument", {"key_pattern": "@bravo/a/"}),
         ("invalid_argument", {"key_pattern": "../"}), ("invalid_argument", {"key_pattern": "/"}),
         ("not_found", {"target": user("nobody")}), ("not_found", {"target": group("none")}),
         ("not_found", {"target": user("bravo-nobody")}),

@@ -115,7 +115,9 @@ check("no such method", post(message("tools/conquer")).json()["error"]["code"], 
 check("without arguments", post(message("tools/call", name="list_keys")).json()["result"]["isError"],
       False)
 check("another type", post(create, content_type="text/plain").status_code, 415)
-check("a page of somebody else's", post(create, origin="https://evil.example").status_code, 403)
+for origin in ["https://evil.example", "http://127.0.0.1:1", "null"]:
+    check(origin, post(create, origin=origin).status_code, 403)
+check("a page of its own", post(message("ping"), origin=fixture["http"]["base_url"]).status_code, 200)
 check("nothing was written", keys(), [])
 
 # Large bodies: refused whole, however they are sent.

@@ -81,7 +81,11 @@ async def a_taken_key_fails_for_that_item(w):
           ["already_exists", "success", "already_exists", "success"])
     check("errors", [bool(e.get("error")) for e in answer["results"]], [True, False, True, False])
     check("values", await w.host.read("taken", "a", "b"), ["first", "v1", "v3"])
-    await w.host.entries("delete_memory", "taken", "a", "b")
+    item = {"key_name": "race", "description": "d", "value": "v"}
+    answers = await asyncio.gather(*[w.host.call("create_memory", items=[item]) for _ in range(8)])
+    check("one of eight", sorted(answer["results"][0]["status"] for answer in answers),
+          ["already_exists"] * 7 + ["success"])
+    await w.host.entries("delete_memory", "taken", "a", "b", "race")
 
 
 async def a_value_may_come_as_base64(w):
@@ -176,6 +180,8 @@ async def a_prefix_is_one_of_like(w):
         shown = await w.alice.keys(prefix)
         assert set(shown) <= {"docs/a", "docs/b"}, (prefix, shown)
     check("all of them", await w.alice.keys("%"), ["docs/a", "docs/b"])
+    check("read one by one", await w.alice.read(*keys),
+          [SECRET if key.startswith("docs/") else None for key in keys])
     check("before a wildcard", await w.alice.keys("docs_"), ["docs/a", "docs/b"])
     check("pages are counted after the filter", await w.alice.keys(limit=1, offset=1), ["docs/b"])
     check("searched", await w.alice.found(SECRET), ["docs/a", "docs/b"])
@@ -536,6 +542,14 @@ async def access_ends_with_the_membership(w):
         await nothing()
         for grant in given:
             await w.host.share("revoke", grant_id=grant)
+        # Who comes back has what is given now, and nothing from before.
+        check("the same proxy user", await w.let_in(label), proxy)
+        check("the external group's", await person.read(key), [SECRET])
+        check("not the grant", await person.outcome("update_memory", key_name=key, value="v"), False)
+        users = await w.host.share("list", target_type="user")
+        check("nor is it listed", users, {"grants": []})
+        await w.put_out(label)
+        await nothing()
         await w.host.share("delete_group", group_name=f"of-{label}")
     targets = [row["target"] for row in (await w.host.share("list"))["grants"]]
     check("grants of nobody are not listed", targets, [group("partners")])

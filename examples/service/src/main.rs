@@ -24,6 +24,8 @@ async fn main() -> ExitCode {
     let config = Config::parse();
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,guestlist=warn"));
+    // It logs whole messages, with tokens and memories in them.
+    let filter = filter.add_directive("rmcp=warn".parse().expect("a constant that is a directive"));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -110,12 +110,17 @@ impl Database {
     }
 
     async fn migrated(self) -> Result<Self, DatabaseError> {
+        let exact_text = match &self {
+            Self::Sqlite(_) => "text",
+            Self::Postgres(_) => "text collate \"C\"",
+        };
         for statement in SCHEMA
             .split(';')
             .map(str::trim)
             .filter(|text| !text.is_empty())
         {
-            self.query(statement, Vec::new()).await?;
+            let statement = statement.replace("exact_text", exact_text);
+            self.query(&statement, Vec::new()).await?;
         }
         Ok(self)
     }

@@ -115,7 +115,8 @@ impl Host {
         Ok(gone.is_some())
     }
 
-    /// The memories of an organization that `filter` lets through, by key.
+    /// The memories of an organization that `filter` lets through and whose keys begin with `stem`,
+    /// by key.
     ///
     /// `filter` is a condition on the column `key_name`, without parameters: what
     /// `Coverage::sql_filter` writes for the rights of whoever asks.
@@ -123,6 +124,7 @@ impl Host {
         &self,
         organization: &OrgId,
         filter: &str,
+        stem: &str,
         limit: u32,
         offset: u32,
     ) -> Result<Vec<Memory>, DatabaseError> {
@@ -130,12 +132,14 @@ impl Host {
             .query(
                 &format!(
                     "select {COLUMNS} from app_memories where organization = $1 and ({filter}) \
+                     and key_name >= $4 and substr(key_name, 1, length($4)) = $4 \
                      order by key_name limit $2 offset $3"
                 ),
                 vec![
                     organization.as_str().into(),
                     Value::Int(i64::from(limit)),
                     Value::Int(i64::from(offset)),
+                    stem.into(),
                 ],
             )
             .await?

@@ -19,10 +19,19 @@ create table if not exists app_credentials (
   expires_at bigint
 );
 
--- The data that the application is for: texts under keys, of one organization each.
+-- The names of users whom an organization made itself.
+create table if not exists app_user_names (
+  organization text not null,
+  user_name text not null,
+  user_id text not null unique,
+  primary key (organization, user_name)
+);
+
+-- The data that the application is for: texts under keys, of one organization each. An exact_text
+-- is compared byte for byte, which each engine says in its own way.
 create table if not exists app_memories (
   organization text not null,
-  key_name text not null,
+  key_name exact_text not null,
   description text not null,
   value text not null,
   created_at bigint not null,

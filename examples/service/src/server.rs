@@ -34,6 +34,8 @@ pub fn router(app: &App) -> Router {
         .merge(operations::router(app.clone(), recorder()));
     surfaces.layer(
         ServiceBuilder::new()
+            // Around the layers that refuse in plain text.
+            .layer(axum::middleware::from_fn(gitbook::answered_as_json))
             .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
             // The path without the query: a join link's token is in there.
             .layer(

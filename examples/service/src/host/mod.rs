@@ -7,6 +7,7 @@ mod database;
 mod directory;
 mod memories;
 mod organizations;
+mod teams;
 mod users;
 
 use std::time::SystemTime;

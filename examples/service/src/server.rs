@@ -41,7 +41,8 @@ pub fn router(app: &App) -> Router {
             .layer(
                 TraceLayer::new_for_http().make_span_with(|request: &axum::http::Request<_>| {
                     let id = request.headers().get("x-request-id");
-                    info_span!("request", method = %request.method(), path = request.uri().path(),
+                    let path = gitbook::loggable(request.uri().path());
+                    info_span!("request", method = %request.method(), %path,
                         id = id.and_then(|id| id.to_str().ok()))
                 }),
             )

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use guestlist::access_rules::AccessError;
 use guestlist::store::PageError;
-use guestlist::token::TokenError;
+use guestlist::token::{TokenError, TokenKind};
 use guestlist::{CommandError, Error};
 use serde_json::json;
 
@@ -132,6 +132,22 @@ impl From<DatabaseError> for Failure {
             "this could not be done now",
         )
     }
+}
+
+/// A path for the logs: an invite's id opens the organization.
+pub(crate) fn loggable(path: &str) -> Cow<'_, str> {
+    let prefix = TokenKind::Link.prefix();
+    if !path.contains(prefix) {
+        return path.into();
+    }
+    let shown = path.split('/').map(|part| {
+        if part.contains(prefix) {
+            "(token)"
+        } else {
+            part
+        }
+    });
+    shown.collect::<Vec<_>>().join("/").into()
 }
 
 pub(super) async fn no_such_endpoint() -> Failure {

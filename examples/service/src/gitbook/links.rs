@@ -238,22 +238,25 @@ pub(super) async fn change(
 
 pub(super) async fn delete(State(app): State<App>, caller: Caller) -> Result<StatusCode, Failure> {
     let actor = caller.actor();
-    // Tells those who may not see links from links that are not there.
-    let page = Page::first(1)?;
-    let anything = LinkFilter::default();
-    app.guests
-        .links(&actor, &caller.org, anything, &page)
-        .await?;
-    let link = match in_the_path(&app, &caller, &actor).await {
-        Ok((link, _)) => link,
-        Err(failure) if failure.is_not_found() => return Ok(StatusCode::NO_CONTENT),
-        Err(failure) => return Err(failure),
+    let deleted = match in_the_path(&app, &caller, &actor).await {
+        Ok((link, _)) => app
+            .guests
+            .delete_link(&actor, &caller.org, link.id)
+            .await
+            .map_err(Failure::from),
+        Err(failure) => Err(failure),
     };
-    match app.guests.delete_link(&actor, &caller.org, link.id).await {
+    match deleted {
         Ok(_) => Ok(StatusCode::RESET_CONTENT),
-        // Somebody else was faster.
-        Err(error) if error.code() == "not-found" => Ok(StatusCode::NO_CONTENT),
-        Err(error) => Err(error.into()),
+        Err(failure) if failure.is_not_found() => {
+            // That there was none is told to those who may see links.
+            let (anything, page) = (LinkFilter::default(), Page::first(1)?);
+            app.guests
+                .links(&actor, &caller.org, anything, &page)
+                .await?;
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Err(failure) => Err(failure),
     }
 }
 

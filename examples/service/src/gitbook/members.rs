@@ -179,12 +179,10 @@ pub(super) async fn remove(State(app): State<App>, caller: Caller) -> Result<Sta
             .leave(&actor, &caller.org, &membership.member)
             .await
     } else {
-        // Tells those who may not remove anybody from members who are not there.
-        app.guests.organization(&actor, &caller.org).await?;
-        let Ok(member) = caller.member() else {
-            return Ok(StatusCode::NO_CONTENT);
-        };
-        app.guests.remove(&actor, &caller.org, &member, None).await
+        match caller.member() {
+            Ok(member) => app.guests.remove(&actor, &caller.org, &member, None).await,
+            Err(_) => return nobody(&app, &caller).await,
+        }
     };
     match ended {
         Ok(ended) if ended.changed => {
@@ -195,8 +193,17 @@ pub(super) async fn remove(State(app): State<App>, caller: Caller) -> Result<Sta
         }
         Ok(_) => Ok(StatusCode::NO_CONTENT),
         Err(error) if ["not-found", "wrong-state"].contains(&error.code()) => {
-            Ok(StatusCode::NO_CONTENT)
+            nobody(&app, &caller).await
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// That there was no such member is told to those who may know. Asked afterwards, so that somebody
+/// who was removed in between is not told so of a member who is there.
+async fn nobody(app: &App, caller: &Caller) -> Result<StatusCode, Failure> {
+    app.guests
+        .organization(&caller.actor(), &caller.org)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -123,7 +123,10 @@ async fn read(request: Request, app: &App) -> Result<Bytes, Response> {
 }
 
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    // All of it, also what no field is read from.
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Failure::bad("the body is not UTF-8").into_response())?;
+    serde_json::from_str(text).map_err(|error| {
         // Where it is wrong and how, without what was sent.
         let what = match error.classify() {
             Category::Data => "is not what this endpoint takes",

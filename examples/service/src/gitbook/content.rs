@@ -151,3 +151,82 @@ pub(super) fn collection(public_url: &str, org: &OrgId) -> Value {
         "permissions": { "view": true, "admin": true, "viewInviteLinks": true, "create": true },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The actions that a level gives on keys like these.
+    fn given(content: Content, level: Option<&str>, key: &str) -> ActionSet {
+        let key = key.parse().unwrap();
+        content
+            .grants(level)
+            .iter()
+            .filter(|grant| grant.pattern.covers(&key))
+            .fold(ActionSet::EMPTY, |all, grant| all.union(grant.actions))
+    }
+
+    #[test]
+    fn a_level_is_about_its_own_content_only() {
+        for level in ["read", "comment", "edit", "review", "create", "admin"] {
+            let (space, collection) = (Content::Space, Content::Collection);
+            for (content, own, other) in [
+                (
+                    space,
+                    "spaces/space_handbook/a",
+                    "collections/collection_api/a",
+                ),
+                (
+                    collection,
+                    "collections/collection_api/a",
+                    "spaces/space_handbook/a",
+                ),
+            ] {
+                let level = Some(level);
+                assert!(
+                    given(content, level, own).contains(Action::Read),
+                    "{level:?}"
+                );
+                for key in [other, "spaces/space_handbook_2/a", "spaces/space_handbook"] {
+                    assert_eq!(
+                        given(content, level, key),
+                        ActionSet::EMPTY,
+                        "{level:?} {key}"
+                    );
+                }
+            }
+        }
+        assert!(Content::Space.grants(None).is_empty());
+        assert!(Content::Space.grants(Some("owner")).is_empty());
+    }
+
+    #[test]
+    fn a_level_gives_what_its_name_says() {
+        let may = |action, key| {
+            let levels = ["read", "comment", "edit", "review", "create", "admin"];
+            let may = |level: &&str| given(Content::Space, Some(level), key).contains(action);
+            levels.into_iter().filter(may).collect::<Vec<_>>()
+        };
+        let (page, talk) = (
+            "spaces/space_handbook/a",
+            "spaces/space_handbook/discussions/1",
+        );
+        assert_eq!(may(Action::Update, page), ["edit", "create", "admin"]);
+        assert_eq!(may(Action::Create, page), ["create", "admin"]);
+        assert_eq!(may(Action::Create, talk), ["comment", "create", "admin"]);
+        assert_eq!(may(Action::Delete, page), ["admin"]);
+    }
+
+    #[test]
+    fn metadata_says_what_a_link_is_for() {
+        let invite = ContentInvite {
+            content: Content::Space,
+            level: None,
+        };
+        let metadata = invite.metadata().unwrap();
+        assert_eq!(ContentInvite::of(&metadata), Some(invite));
+        let other = Metadata::from_json(r#"{"campaign":"spring"}"#).unwrap();
+        assert_eq!(ContentInvite::of(&other), None);
+        assert_eq!(ContentInvite::of(&Metadata::EMPTY), None);
+    }
+}

@@ -1,5 +1,6 @@
 //! GitBook's own client, and requests that it would never send, against the service as it is
 //! started.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod common;
 

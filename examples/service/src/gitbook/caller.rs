@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::host::{Kind, User, now};
 
 /// How old a "last seen" may get before it is written again.
-const SEEN: Duration = Duration::from_secs(60);
+const SEEN: Duration = Duration::from_mins(1);
 
 /// Who calls, and what the path names.
 pub(super) struct Caller {
@@ -97,7 +97,9 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let bytes = read(request, app).await?;
-        parsed(&bytes).map(Self)
+        parsed(&bytes)
+            .map(Self)
+            .map_err(IntoResponse::into_response)
     }
 }
 
@@ -112,7 +114,9 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalBody<T> {
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        parsed(&bytes).map(Self)
+        parsed(&bytes)
+            .map(Self)
+            .map_err(IntoResponse::into_response)
     }
 }
 
@@ -122,10 +126,9 @@ async fn read(request: Request, app: &App) -> Result<Bytes, Response> {
         .map_err(IntoResponse::into_response)
 }
 
-fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     // All of it, also what no field is read from.
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| Failure::bad("the body is not UTF-8").into_response())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| Failure::bad("the body is not UTF-8"))?;
     serde_json::from_str(text).map_err(|error| {
         // Where it is wrong and how, without what was sent.
         let what = match error.classify() {
@@ -133,7 +136,7 @@ fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Response> {
             Category::Io | Category::Syntax | Category::Eof => "is not JSON",
         };
         let (line, column) = (error.line(), error.column());
-        Failure::bad(format!("the body {what}: line {line}, column {column}")).into_response()
+        Failure::bad(format!("the body {what}: line {line}, column {column}"))
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use guestlist::{Membership, Status, UserId};
+use guestlist::{Membership, Status, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::caller::{Body, Caller, Parameters};
@@ -54,7 +54,7 @@ impl Sort {
                 Place::numbered(joined_at.as_micros(), id)
             }
             Self::LastSeenAt => {
-                let seen = user.last_seen_at.map_or(0, |seen| seen.as_micros());
+                let seen = user.last_seen_at.map_or(0, Timestamp::as_micros);
                 Place::numbered(seen, id)
             }
             Self::Name => Place(user.display_name.as_str().to_lowercase(), id.into()),

@@ -34,12 +34,15 @@ pub fn router(app: &App) -> Router {
         .merge(operations::router(app.clone(), recorder()));
     surfaces.layer(
         ServiceBuilder::new()
+            // Around the layers that refuse in plain text.
+            .layer(axum::middleware::from_fn(gitbook::answered_as_json))
             .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
             // The path without the query: a join link's token is in there.
             .layer(
                 TraceLayer::new_for_http().make_span_with(|request: &axum::http::Request<_>| {
                     let id = request.headers().get("x-request-id");
-                    info_span!("request", method = %request.method(), path = request.uri().path(),
+                    let path = gitbook::loggable(request.uri().path());
+                    info_span!("request", method = %request.method(), %path,
                         id = id.and_then(|id| id.to_str().ok()))
                 }),
             )

@@ -7,6 +7,7 @@ mod database;
 mod directory;
 mod memories;
 mod organizations;
+mod teams;
 mod user_names;
 mod users;
 

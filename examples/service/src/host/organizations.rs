@@ -1,7 +1,7 @@
 //! The application's list of organizations. Whether one is active, and who belongs to it, is
 //! guestlist's to say.
 
-use guestlist::{Actor, DisplayName, Error, NewOrganization, OrgId, OrgName, UserId};
+use guestlist::{Actor, DisplayName, Error, NewOrganization, OrgId, OrgName, Sharing, UserId};
 
 use super::database::DatabaseError;
 use super::{Host, now};
@@ -36,6 +36,10 @@ impl Host {
             .display_name(title.clone())
             .founder(founder.clone());
         guests.register(new).await?;
+        // Whoever has the highest role shares all content, by whatever door they got it.
+        guests
+            .set_sharing(&Actor::system(), id, Sharing::OwnersOnly)
+            .await?;
         self.database
             .query(
                 "insert into app_organizations (id, name, created_at) values ($1, $2, $3) \

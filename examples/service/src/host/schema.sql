@@ -4,7 +4,8 @@ create table if not exists app_users (
   id text primary key,
   email text not null unique,
   display_name text not null,
-  single_sign_on bigint not null default 0,
+  -- The organization whose identity provider this person signs in through.
+  single_sign_on text,
   created_at bigint not null,
   last_seen_at bigint
 );

@@ -2,7 +2,7 @@
 
 use guestlist::{Actor, DisplayName, EmailAddress, OrgId, Timestamp, UserId};
 
-use super::database::{DatabaseError, Record, Value};
+use super::database::{DatabaseError, Record};
 use super::{Host, new_id, now};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,8 +10,8 @@ pub(crate) struct User {
     pub(crate) id: UserId,
     pub(crate) email: EmailAddress,
     pub(crate) display_name: DisplayName,
-    /// Signs in through the organization's identity provider.
-    pub(crate) single_sign_on: bool,
+    /// The organization whose identity provider this person signs in through.
+    pub(crate) single_sign_on: Option<OrgId>,
     pub(crate) created_at: Timestamp,
     pub(crate) last_seen_at: Option<Timestamp>,
 }
@@ -36,7 +36,10 @@ fn user(row: &Record) -> Result<User, DatabaseError> {
         id: UserId::parse(&row.text(0)?).map_err(|_| DatabaseError::Column(0))?,
         email: EmailAddress::parse(&row.text(1)?).map_err(|_| DatabaseError::Column(1))?,
         display_name: DisplayName::parse(&row.text(2)?).map_err(|_| DatabaseError::Column(2))?,
-        single_sign_on: row.int(3)? != 0,
+        single_sign_on: row
+            .optional(3)?
+            .map(|id| OrgId::parse(&id).map_err(|_| DatabaseError::Column(3)))
+            .transpose()?,
         created_at: Timestamp::from_micros(row.int(4)?),
         last_seen_at: row.optional_int(5)?.map(Timestamp::from_micros),
     })
@@ -109,15 +112,41 @@ impl Host {
             .collect()
     }
 
+    /// Those of these users who are there.
+    pub(crate) async fn users_among(&self, ids: &[&UserId]) -> Result<Vec<User>, DatabaseError> {
+        let mut found = Vec::with_capacity(ids.len());
+        // Databases bound the number of placeholders.
+        for ids in ids.chunks(500) {
+            let places: Vec<String> = (1..=ids.len()).map(|place| format!("${place}")).collect();
+            let places = places.join(", ");
+            let sql = format!("select {COLUMNS} from app_users where id in ({places})");
+            let values = ids.iter().map(|id| id.as_str().into()).collect();
+            for row in self.database.query(&sql, values).await? {
+                found.push(user(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
     pub(crate) async fn set_single_sign_on(
         &self,
         id: &UserId,
-        on: bool,
+        through: Option<&OrgId>,
     ) -> Result<(), DatabaseError> {
         self.database
             .query(
                 "update app_users set single_sign_on = $2 where id = $1",
-                vec![id.as_str().into(), Value::Int(i64::from(on))],
+                vec![id.as_str().into(), through.map(OrgId::as_str).into()],
+            )
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn seen(&self, id: &UserId, at: Timestamp) -> Result<(), DatabaseError> {
+        self.database
+            .query(
+                "update app_users set last_seen_at = $2 where id = $1",
+                vec![id.as_str().into(), at.as_micros().into()],
             )
             .await?;
         Ok(())

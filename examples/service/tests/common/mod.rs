@@ -39,12 +39,24 @@ impl Service {
             .unwrap();
         let began = Instant::now();
         while !file.exists() {
-            assert!(child.try_wait().unwrap().is_none(), "the service ended: {}", log_of(&folder));
-            assert!(began.elapsed() < Duration::from_secs(120), "no demo file: {}", log_of(&folder));
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "the service ended: {}",
+                log_of(&folder)
+            );
+            assert!(
+                began.elapsed() < Duration::from_secs(120),
+                "no demo file: {}",
+                log_of(&folder)
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         let fixture = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-        Self { child, folder, fixture }
+        Self {
+            child,
+            folder,
+            fixture,
+        }
     }
 
     /// Where it is, without a slash at the end.
@@ -54,7 +66,10 @@ impl Service {
 
     /// A text of the fixture, by its JSON pointer.
     pub(crate) fn text(&self, pointer: &str) -> &str {
-        self.fixture.pointer(pointer).and_then(Value::as_str).unwrap()
+        self.fixture
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap()
     }
 
     /// The file that `--demo-file` wrote.
@@ -94,16 +109,26 @@ fn log_of(folder: &tempfile::TempDir) -> String {
 
 /// The folder of a client's files in the source tree.
 pub(crate) fn clients(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(name)
 }
 
 /// A folder with the Node packages that `tests/clients/NAME/package.json` asks for.
 ///
 /// Scripts are run there: copy them beside `node_modules`, or set `NODE_PATH`.
 pub(crate) fn node(name: &str) -> PathBuf {
-    installed(name, &["package.json", "package-lock.json", ".npmrc"], |folder| {
-        vec![command("npm", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder)]
-    })
+    installed(
+        name,
+        &["package.json", "package-lock.json", ".npmrc"],
+        |folder| {
+            vec![command(
+                "npm",
+                &["ci", "--no-audit", "--no-fund", "--ignore-scripts"],
+                folder,
+            )]
+        },
+    )
 }
 
 /// A Python virtual environment with what `tests/clients/NAME/requirements.txt` asks for.
@@ -113,7 +138,13 @@ pub(crate) fn python(name: &str) -> PathBuf {
             command("python3", &["-m", "venv", "venv"], folder),
             command(
                 "venv/bin/pip",
-                &["install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"],
+                &[
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "-r",
+                    "requirements.txt",
+                ],
                 folder,
             ),
         ]
@@ -133,12 +164,10 @@ fn command(program: &str, arguments: &[&str], folder: &Path) -> Command {
 }
 
 /// Installs once: a folder in the target directory, named by what is in the client's files.
-fn installed(
-    name: &str,
-    files: &[&str],
-    commands: impl FnOnce(&Path) -> Vec<Command>,
-) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients").join(name);
+fn installed(name: &str, files: &[&str], commands: impl FnOnce(&Path) -> Vec<Command>) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("clients")
+        .join(name);
     fs::create_dir_all(&folder).unwrap();
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();

@@ -45,7 +45,9 @@ pub(super) struct GrantRow {
 fn grant_row(grant: &Grant, names: &Names, groups: &[(GroupId, String)]) -> GrantRow {
     let (to, group) = match &grant.subject {
         Given::Organization(Audience::Everyone) => ("everyone, proxy users too".to_owned(), None),
-        Given::Organization(Audience::InternalUsers) => ("people of this organization".to_owned(), None),
+        Given::Organization(Audience::InternalUsers) => {
+            ("people of this organization".to_owned(), None)
+        }
         Given::Group(id) => (format!("group {}", group_name(*id, groups)), Some(*id)),
         Given::Member { member, .. } => (names.member(member), None),
     };
@@ -120,7 +122,10 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
         status: Some(Status::Approved),
         ..MemberFilter::default()
     };
-    let members = guests.members(&actor, host, filter, &Page::first(500)?).await?.members;
+    let members = guests
+        .members(&actor, host, filter, &Page::first(500)?)
+        .await?
+        .members;
     let members: Vec<(String, String)> = members
         .iter()
         .map(|one: &Membership| (value_of(&one.member), names.membership(one)))
@@ -133,10 +138,18 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
         }
     }
     let mut grantees = vec![
-        ("internal".to_owned(), "People of this organization".to_owned()),
-        ("everyone".to_owned(), "Everyone, proxy users too".to_owned()),
+        (
+            "internal".to_owned(),
+            "People of this organization".to_owned(),
+        ),
+        (
+            "everyone".to_owned(),
+            "Everyone, proxy users too".to_owned(),
+        ),
     ];
-    let of_groups = groups.iter().map(|(id, name)| (format!("group:{id}"), format!("Group {name}")));
+    let of_groups = groups
+        .iter()
+        .map(|(id, name)| (format!("group:{id}"), format!("Group {name}")));
     grantees.extend(of_groups);
     grantees.extend(members.iter().cloned());
     let asked = fields.text("who");
@@ -152,12 +165,20 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
     let action = fields.text("action");
     show(&List {
         shell: desk.shell("Permissions", "permissions").await,
-        grants: grants.iter().map(|grant| grant_row(grant, &names, &groups)).collect(),
+        grants: grants
+            .iter()
+            .map(|grant| grant_row(grant, &names, &groups))
+            .collect(),
         next: next.map(|cursor| cursor.to_string()),
         grantees,
         subjects,
         actions: Action::ALL
-            .map(|one| (one.as_str(), one.as_str() == action || (action.is_empty() && one == Action::Read)))
+            .map(|one| {
+                (
+                    one.as_str(),
+                    one.as_str() == action || (action.is_empty() && one == Action::Read),
+                )
+            })
             .to_vec(),
         key: fields.text("key").to_owned(),
         why,
@@ -174,7 +195,10 @@ async fn explained(
     let key: Key = fields.required("key", "Key")?;
     let action: Action = fields.required("action", "Action")?;
     let (subject, who) = match fields.text("who") {
-        "anonymous" => (Subject::Anonymous, "Somebody who is not signed in".to_owned()),
+        "anonymous" => (
+            Subject::Anonymous,
+            "Somebody who is not signed in".to_owned(),
+        ),
         text => {
             let member = of_value(text)?;
             let name = names.member(&member);
@@ -191,11 +215,26 @@ async fn explained(
     let grant_words = |source: WitnessGrant| match source {
         WitnessGrant::Grant(id) => all.iter().find(|row| row.key == id).map_or_else(
             || "a grant".to_owned(),
-            |row| format!("{} on {} to {}, given by {} {}", row.actions, row.pattern, row.to, row.giver, row.at.words()),
+            |row| {
+                format!(
+                    "{} on {} to {}, given by {} {}",
+                    row.actions,
+                    row.pattern,
+                    row.to,
+                    row.giver,
+                    row.at.words()
+                )
+            },
         ),
         WitnessGrant::Preset(place) => carried.get(place).map_or_else(
             || "a permission of the membership".to_owned(),
-            |grant| format!("{} on {}, which came with the membership", view::actions(grant.actions), view::pattern(&grant.pattern)),
+            |grant| {
+                format!(
+                    "{} on {}, which came with the membership",
+                    view::actions(grant.actions),
+                    view::pattern(&grant.pattern)
+                )
+            },
         ),
     };
     let path = |groups_on: &[GroupId]| {
@@ -228,7 +267,9 @@ fn words(
             format!("No: {who} may not {verb} {key}. That takes signing in.")
         }
         Decision::Deny(Denial::OutsiderCeiling) => {
-            format!("No: {who} comes from outside, and outsiders never {verb}, whatever is granted.")
+            format!(
+                "No: {who} comes from outside, and outsiders never {verb}, whatever is granted."
+            )
         }
         Decision::Deny(_) => format!("No: {who} may not {verb} {key}."),
     };
@@ -297,7 +338,10 @@ async fn ask_revoke(desk: Desk, Path(id): Path<String>) -> Answer {
     show(&Confirm {
         shell: desk.shell("Revoke this permission?", "permissions").await,
         title: "Revoke this permission?".to_owned(),
-        text: format!("{} on {} to {}. It ends at once.", row.actions, row.pattern, row.to),
+        text: format!(
+            "{} on {} to {}. It ends at once.",
+            row.actions, row.pattern, row.to
+        ),
         action: format!("/permissions/{id}/revoke"),
         button: "Revoke",
         danger: true,

@@ -29,7 +29,16 @@ pub(super) fn routes() -> Router<App> {
         get(move || async move { (headers, text) })
     };
     Router::new()
-        .route("/assets/{fingerprint}/app.css", asset("text/css; charset=utf-8", STYLE))
-        .route("/assets/{fingerprint}/app.js", asset("text/javascript; charset=utf-8", SCRIPT))
-        .route("/assets/{fingerprint}/icon.svg", asset("image/svg+xml", ICON))
+        .route(
+            "/assets/{fingerprint}/app.css",
+            asset("text/css; charset=utf-8", STYLE),
+        )
+        .route(
+            "/assets/{fingerprint}/app.js",
+            asset("text/javascript; charset=utf-8", SCRIPT),
+        )
+        .route(
+            "/assets/{fingerprint}/icon.svg",
+            asset("image/svg+xml", ICON),
+        )
 }

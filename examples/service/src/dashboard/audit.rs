@@ -26,14 +26,40 @@ const MOST: usize = 20_000;
 
 /// What can be asked for by name.
 const KINDS: [&str; 34] = [
-    "membership-requested", "membership-joined", "membership-approved", "membership-rejected",
-    "membership-removed", "membership-withdrawn", "membership-left", "membership-expired",
-    "membership-role-changed", "membership-gift-added", "member-blocked", "member-unblocked",
-    "member-removal-lifted", "link-created", "link-refreshed", "link-disabled", "link-enabled",
-    "link-edited", "link-deleted", "link-revealed", "link-expired", "link-exhausted",
-    "links-paused", "links-resumed", "invite-sent", "invite-resent", "invite-accepted",
-    "invite-declined", "invite-revoked", "group-created", "group-deleted", "added-to-group",
-    "grant-made", "grant-revoked",
+    "membership-requested",
+    "membership-joined",
+    "membership-approved",
+    "membership-rejected",
+    "membership-removed",
+    "membership-withdrawn",
+    "membership-left",
+    "membership-expired",
+    "membership-role-changed",
+    "membership-gift-added",
+    "member-blocked",
+    "member-unblocked",
+    "member-removal-lifted",
+    "link-created",
+    "link-refreshed",
+    "link-disabled",
+    "link-enabled",
+    "link-edited",
+    "link-deleted",
+    "link-revealed",
+    "link-expired",
+    "link-exhausted",
+    "links-paused",
+    "links-resumed",
+    "invite-sent",
+    "invite-resent",
+    "invite-accepted",
+    "invite-declined",
+    "invite-revoked",
+    "group-created",
+    "group-deleted",
+    "added-to-group",
+    "grant-made",
+    "grant-revoked",
 ];
 
 pub(super) fn routes() -> Router<App> {
@@ -55,9 +81,10 @@ impl Happened {
     pub(super) fn of(recorded: &Recorded, names: &Names) -> Self {
         let stamp = &recorded.stamp;
         let acting_for = match &stamp.by {
-            By::User { organization: Some(id), .. } if *id != recorded.organization => {
-                names.organization(id)
-            }
+            By::User {
+                organization: Some(id),
+                ..
+            } if *id != recorded.organization => names.organization(id),
             By::User { .. } | By::Policy | By::Clock | By::System => String::new(),
         };
         Self {
@@ -83,7 +110,11 @@ fn about(event: &Event, names: &Names) -> String {
             super::links::label_of(link)
         }
         Event::Access(AccessEvent::GrantMade(grant)) => {
-            format!("{} on {}", view::actions(grant.actions), view::pattern(&grant.pattern))
+            format!(
+                "{} on {}",
+                view::actions(grant.actions),
+                view::pattern(&grant.pattern)
+            )
         }
         Event::Access(
             AccessEvent::GroupCreated(group)
@@ -209,7 +240,10 @@ pub(super) async fn latest(
 ) -> Result<Vec<Happened>, Problem> {
     let (mut events, _) = newest(desk, EventFilter::default(), count).await?;
     events.truncate(count);
-    Ok(events.iter().map(|event| Happened::of(event, names)).collect())
+    Ok(events
+        .iter()
+        .map(|event| Happened::of(event, names))
+        .collect())
 }
 
 #[derive(askama::Template)]
@@ -232,7 +266,11 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
     let before: Option<i64> = fields.optional("before", "Page")?;
     let filter = EventFilter {
         name: (!kind.is_empty()).then(|| kind.to_owned()),
-        member: if member.is_empty() { None } else { Some(of_value(member)?) },
+        member: if member.is_empty() {
+            None
+        } else {
+            Some(of_value(member)?)
+        },
         from: fields.date("from", "From")?,
         until: match before {
             Some(micros) => Some(Timestamp::from_micros(micros)),
@@ -244,19 +282,29 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
     let older = events.last().filter(|_| more).map(|last| {
         format!(
             "/audit?kind={}&member={}&from={}&until={}&before={}",
-            encoded(kind), encoded(member), encoded(from), encoded(until),
+            encoded(kind),
+            encoded(member),
+            encoded(from),
+            encoded(until),
             last.stamp.at.as_micros(),
         )
     });
     let filter = guestlist::MemberFilter::default();
     let (guests, host) = (&desk.app.guests, desk.host()?);
-    let members = guests.members(&desk.actor(), host, filter, &Page::first(500)?).await;
+    let members = guests
+        .members(&desk.actor(), host, filter, &Page::first(500)?)
+        .await;
     let members = members.map(|page| page.members).unwrap_or_default();
     show(&List {
         shell: desk.shell("Audit", "audit").await,
-        events: events.iter().map(|event| Happened::of(event, &names)).collect(),
+        events: events
+            .iter()
+            .map(|event| Happened::of(event, &names))
+            .collect(),
         older,
-        kinds: KINDS.map(|name| (name, view::words(name), name == kind)).to_vec(),
+        kinds: KINDS
+            .map(|name| (name, view::words(name), name == kind))
+            .to_vec(),
         people: members
             .iter()
             .map(|one| {
@@ -267,6 +315,8 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
             .collect(),
         from: from.to_owned(),
         until: until.to_owned(),
-        filtered: [kind, member, from, until].iter().any(|text| !text.is_empty()),
+        filtered: [kind, member, from, until]
+            .iter()
+            .any(|text| !text.is_empty()),
     })
 }

@@ -204,7 +204,8 @@ pub(super) fn with_session(app: &App, mut response: Response, session: Option<&s
     } else {
         ""
     };
-    let cookie = format!("{SESSION}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+    let cookie =
+        format!("{SESSION}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

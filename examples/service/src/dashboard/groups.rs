@@ -55,7 +55,11 @@ pub(super) async fn all(desk: &Desk) -> Result<Vec<(GroupId, String)>, Problem> 
     let mut found = Vec::new();
     loop {
         let (groups, next) = guests.groups(&actor, host, &page).await?;
-        found.extend(groups.into_iter().map(|group| (group.id, group.name.to_string())));
+        found.extend(
+            groups
+                .into_iter()
+                .map(|group| (group.id, group.name.to_string())),
+        );
         match next {
             Some(next) => page = page.after(next),
             None => return Ok(found),
@@ -109,12 +113,16 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
 /// The group that everybody from outside is in: what was said about it last.
 async fn external_group(desk: &Desk) -> Result<Option<GroupId>, Problem> {
     let events = super::audit::named(desk, "external-group-set").await?;
-    Ok(events.into_iter().rev().find_map(|event| match event.event {
-        guestlist::membership::Event::Access(
-            guestlist::access_rules::AccessEvent::ExternalGroupSet(group),
-        ) => Some(group),
-        _ => None,
-    }).flatten())
+    Ok(events
+        .into_iter()
+        .rev()
+        .find_map(|event| match event.event {
+            guestlist::membership::Event::Access(
+                guestlist::access_rules::AccessEvent::ExternalGroupSet(group),
+            ) => Some(group),
+            _ => None,
+        })
+        .flatten())
 }
 
 async fn create(desk: Desk, fields: Fields) -> Answer {
@@ -125,7 +133,10 @@ async fn create(desk: Desk, fields: Fields) -> Answer {
         .guests
         .create_group(&desk.actor(), host, name, fields.is_on("internal"))
         .await?;
-    let said = format!("{} was created. Put somebody in it, and give it permissions.", group.name);
+    let said = format!(
+        "{} was created. Put somebody in it, and give it permissions.",
+        group.name
+    );
     Ok(done(&format!("/groups/{}", group.id), &said))
 }
 
@@ -176,7 +187,10 @@ async fn detail(desk: Desk, Path(id): Path<String>) -> Answer {
     let listed = all(&desk).await?;
     let internal = {
         let (groups, _) = guests.groups(&actor, host, &Page::first(1000)?).await?;
-        groups.into_iter().find(|group| group.id == id).is_some_and(|group| group.internal)
+        groups
+            .into_iter()
+            .find(|group| group.id == id)
+            .is_some_and(|group| group.internal)
     };
     let members = guests.group_members(&actor, host, id).await?;
     let name = listed
@@ -214,13 +228,18 @@ async fn detail(desk: Desk, Path(id): Path<String>) -> Answer {
         status: Some(Status::Approved),
         ..MemberFilter::default()
     };
-    let approved = guests.members(&actor, host, filter.clone(), &Page::first(500)?).await;
+    let approved = guests
+        .members(&actor, host, filter.clone(), &Page::first(500)?)
+        .await;
     let approved = approved.map(|page| page.members).unwrap_or_default();
     let held = MemberFilter {
         group: Some(id),
         ..filter
     };
-    let held = guests.members(&actor, host, held, &Page::first(500)?).await?.members;
+    let held = guests
+        .members(&actor, host, held, &Page::first(500)?)
+        .await?
+        .members;
     let named = |membership: &guestlist::Membership| {
         (path_of(&membership.member), names.membership(membership))
     };
@@ -247,7 +266,10 @@ async fn detail(desk: Desk, Path(id): Path<String>) -> Answer {
             .filter(|(other, _)| *other != id && !is_listed(&other.to_string()))
             .map(|(other, name)| (other.to_string(), name.clone()))
             .collect(),
-        grants: grants.into_iter().filter(|grant| grant.group == Some(id)).collect(),
+        grants: grants
+            .into_iter()
+            .filter(|grant| grant.group == Some(id))
+            .collect(),
         members: inside,
         name,
     })
@@ -260,7 +282,10 @@ async fn add(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
         .guests
         .add_to_group(&desk.actor(), host, id, &member)
         .await?;
-    Ok(done(&format!("/groups/{id}"), "Added: access through the group counts at once."))
+    Ok(done(
+        &format!("/groups/{id}"),
+        "Added: access through the group counts at once.",
+    ))
 }
 
 async fn remove(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
@@ -270,7 +295,10 @@ async fn remove(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
         .guests
         .remove_from_group(&desk.actor(), host, id, &member)
         .await?;
-    Ok(done(&format!("/groups/{id}"), "Taken out: access through the group has ended."))
+    Ok(done(
+        &format!("/groups/{id}"),
+        "Taken out: access through the group has ended.",
+    ))
 }
 
 async fn nest(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
@@ -279,7 +307,10 @@ async fn nest(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
         .guests
         .nest_group(&desk.actor(), host, id, inner)
         .await?;
-    Ok(done(&format!("/groups/{id}"), "Whoever is in that group is in this one, too."))
+    Ok(done(
+        &format!("/groups/{id}"),
+        "Whoever is in that group is in this one, too.",
+    ))
 }
 
 async fn unnest(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
@@ -328,6 +359,9 @@ async fn ask_delete(desk: Desk, Path(id): Path<String>) -> Answer {
 
 async fn delete(desk: Desk, Path(id): Path<String>) -> Answer {
     let (id, host) = (id_of(&id)?, desk.host()?);
-    desk.app.guests.delete_group(&desk.actor(), host, id).await?;
+    desk.app
+        .guests
+        .delete_group(&desk.actor(), host, id)
+        .await?;
     Ok(done("/groups", "The group was deleted."))
 }

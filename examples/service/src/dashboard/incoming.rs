@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use guestlist::membership::By;
 use guestlist::membership::member::Door;
 use guestlist::types::{GroupId, MemberKind};
 use guestlist::{
@@ -53,7 +54,11 @@ pub(super) const fn kind_of(member: &Member) -> &'static str {
 }
 
 pub(super) fn path_of(member: &Member) -> String {
-    format!("/incoming/{}/{}", kind_of(member), super::desk::encoded(member.id()))
+    format!(
+        "/incoming/{}/{}",
+        kind_of(member),
+        super::desk::encoded(member.id())
+    )
 }
 
 /// As it stands in a form: `org:ID` or `user:ID`.
@@ -199,7 +204,10 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
                 by: membership
                     .approved_by
                     .as_ref()
-                    .map(|by| names.by(by))
+                    .map(|by| match by {
+                        By::User { .. } => format!("by {}", names.by(by)),
+                        other => names.by(other),
+                    })
                     .unwrap_or_default(),
                 expires: membership.expires_at.map(When),
             })
@@ -211,7 +219,9 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
 
 fn proxy_of(membership: &Membership) -> String {
     let proxy = membership.proxy.as_ref();
-    proxy.map(|proxy| proxy.user_name.to_string()).unwrap_or_default()
+    proxy
+        .map(|proxy| proxy.user_name.to_string())
+        .unwrap_or_default()
 }
 
 fn ended(membership: &Membership, names: &Names) -> Past {
@@ -237,7 +247,10 @@ fn ended(membership: &Membership, names: &Names) -> Past {
 /// Approves or rejects what was ticked, each on its own.
 async fn batch(desk: Desk, fields: Fields) -> Answer {
     let (guests, actor, host) = (&desk.app.guests, desk.actor(), desk.host()?);
-    let members: Vec<Member> = fields.all("member").map(of_value).collect::<Result<_, _>>()?;
+    let members: Vec<Member> = fields
+        .all("member")
+        .map(of_value)
+        .collect::<Result<_, _>>()?;
     if members.is_empty() {
         return Ok(done("/incoming", "Nobody was ticked, so nothing was done."));
     }
@@ -245,7 +258,9 @@ async fn batch(desk: Desk, fields: Fields) -> Answer {
     let (outcomes, word) = match fields.text("do") {
         "approve" => (guests.approve_all(&actor, host, &members).await, "approved"),
         "reject" => (
-            guests.reject_all(&actor, host, &members, reason.as_ref()).await,
+            guests
+                .reject_all(&actor, host, &members, reason.as_ref())
+                .await,
             "rejected",
         ),
         _ => return Err(Problem::field("Form", "choose what to do")),
@@ -312,10 +327,17 @@ async fn detail(desk: Desk, Path((kind, id)): Path<(String, String)>) -> Answer 
     {
         questions = listing.link.config.questions;
     }
-    let answers = membership.answers.iter().enumerate().map(|(place, answer)| {
-        let question = questions.get(place).cloned();
-        (question.unwrap_or_else(|| format!("Answer {}", place + 1)), answer.clone())
-    });
+    let answers = membership
+        .answers
+        .iter()
+        .enumerate()
+        .map(|(place, answer)| {
+            let question = questions.get(place).cloned();
+            (
+                question.unwrap_or_else(|| format!("Answer {}", place + 1)),
+                answer.clone(),
+            )
+        });
     let listed = guests.groups(&actor, host, &Page::first(200)?).await;
     let listed = listed.map(|(groups, _)| groups).unwrap_or_default();
     let roles = guests.roles().roles().iter();
@@ -388,7 +410,10 @@ fn facts(membership: &Membership, names: &Names) -> Vec<(&'static str, String)> 
         facts.push(("Message", message.to_string()));
     }
     if let Some(ended) = &membership.ended {
-        facts.push(("Ended", format!("{}, {}", When(ended.at).words(), names.by(&ended.by))));
+        facts.push((
+            "Ended",
+            format!("{}, {}", When(ended.at).words(), names.by(&ended.by)),
+        ));
         if let Some(reason) = &ended.reason {
             facts.push(("Reason", reason.to_string()));
         }
@@ -416,7 +441,9 @@ async fn approve(desk: Desk, Path((kind, id)): Path<(String, String)>, fields: F
     }
     let host = desk.host()?;
     let guests = &desk.app.guests;
-    let changed = guests.approve_with(&desk.actor(), host, &member, changes).await?;
+    let changed = guests
+        .approve_with(&desk.actor(), host, &member, changes)
+        .await?;
     let name = Names::load(&desk.app).await?.member(&member);
     let said = if changed.changed {
         format!("{name} is approved and has access now.")
@@ -435,7 +462,10 @@ async fn reject(desk: Desk, Path((kind, id)): Path<(String, String)>, fields: Fi
         .reject(&desk.actor(), host, &member, reason)
         .await?;
     let name = Names::load(&desk.app).await?.member(&member);
-    Ok(done(&path_of(&member), &format!("The request of {name} was rejected.")))
+    Ok(done(
+        &path_of(&member),
+        &format!("The request of {name} was rejected."),
+    ))
 }
 
 async fn ask_remove(desk: Desk, Path((kind, id)): Path<(String, String)>) -> Answer {
@@ -485,7 +515,10 @@ async fn remove(desk: Desk, Path((kind, id)): Path<(String, String)>, fields: Fi
         .remove(&desk.actor(), host, &member, reason)
         .await?;
     let name = Names::load(&desk.app).await?.member(&member);
-    Ok(done(&path_of(&member), &format!("{name} was removed and has no access any more.")))
+    Ok(done(
+        &path_of(&member),
+        &format!("{name} was removed and has no access any more."),
+    ))
 }
 
 async fn block(desk: Desk, Path((kind, id)): Path<(String, String)>, fields: Fields) -> Answer {
@@ -496,13 +529,19 @@ async fn block(desk: Desk, Path((kind, id)): Path<(String, String)>, fields: Fie
         .guests
         .block(&desk.actor(), host, &member, reason)
         .await?;
-    Ok(done(&path_of(&member), "Blocked: no door lets it in any more."))
+    Ok(done(
+        &path_of(&member),
+        "Blocked: no door lets it in any more.",
+    ))
 }
 
 async fn unblock(desk: Desk, Path((kind, id)): Path<(String, String)>) -> Answer {
     let member = member_of(&kind, &id)?;
     let host = desk.host()?;
-    desk.app.guests.unblock(&desk.actor(), host, &member).await?;
+    desk.app
+        .guests
+        .unblock(&desk.actor(), host, &member)
+        .await?;
     Ok(done(&path_of(&member), "It can ask to join again."))
 }
 
@@ -513,5 +552,8 @@ async fn lift(desk: Desk, Path((kind, id)): Path<(String, String)>) -> Answer {
         .guests
         .lift_removal(&desk.actor(), host, &member)
         .await?;
-    Ok(done(&path_of(&member), "Links from before the removal work for it again."))
+    Ok(done(
+        &path_of(&member),
+        "Links from before the removal work for it again.",
+    ))
 }

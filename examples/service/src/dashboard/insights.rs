@@ -42,18 +42,26 @@ pub(super) fn funnel_bars(funnels: &[Funnel]) -> Bars {
         ("Still in", sum(|one| one.still_members), "three"),
         ("Rejected", sum(|one| one.rejections), "four"),
     ];
-    let most = counts.iter().map(|(_, count, _)| *count).max().unwrap_or(0).max(1);
+    let most = counts
+        .iter()
+        .map(|(_, count, _)| *count)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let words: Vec<String> = counts
         .iter()
         .map(|(label, count, _)| format!("{label}: {count}"))
         .collect();
-    let bars = counts.into_iter().enumerate().map(|(place, (label, count, class))| Bar {
-        label,
-        count,
-        width: (count * 200).div_ceil(most),
-        y: place * 28,
-        class,
-    });
+    let bars = counts
+        .into_iter()
+        .enumerate()
+        .map(|(place, (label, count, class))| Bar {
+            label,
+            count,
+            width: (count * 200).div_ceil(most),
+            y: place * 28,
+            class,
+        });
     Bars {
         bars: bars.collect(),
         words: words.join(", "),
@@ -126,7 +134,9 @@ async fn page(desk: Desk) -> Answer {
     show(&Insights {
         shell: desk.shell("Insights", "insights").await,
         links,
-        busy: busy.map(|day| (day.date.clone(), day.asked, day.joined)).collect(),
+        busy: busy
+            .map(|day| (day.date.clone(), day.asked, day.joined))
+            .collect(),
         asked: days.iter().map(|day| day.asked).sum(),
         joined: days.iter().map(|day| day.joined).sum(),
         days,
@@ -155,14 +165,22 @@ async fn over_time(desk: &Desk) -> Result<Chart, super::problem::Problem> {
     ] {
         for event in super::audit::since(desk, name, first).await? {
             let day = event.stamp.at.since(first).as_secs() / 86_400;
-            let Ok(day) = usize::try_from(day) else { continue };
+            let Ok(day) = usize::try_from(day) else {
+                continue;
+            };
             if let (Some(asked), Some(joined)) = (asked.get_mut(day), joined.get_mut(day)) {
                 *asked += u64::from(counts[0]);
                 *joined += u64::from(counts[1]);
             }
         }
     }
-    let most = asked.iter().chain(&joined).copied().max().unwrap_or(0).max(4);
+    let most = asked
+        .iter()
+        .chain(&joined)
+        .copied()
+        .max()
+        .unwrap_or(0)
+        .max(4);
     let most = most.div_ceil(4) * 4;
     let height = |count: u64| count * 140 / most;
     let days = dates.iter().enumerate().map(|(place, date)| {
@@ -178,9 +196,10 @@ async fn over_time(desk: &Desk) -> Result<Chart, super::problem::Problem> {
             joined_x: x + 8,
             joined_y: 150 - height(joined),
             joined_height: height(joined),
-            tick: (place % 7 == 1).then(|| {
+            tick: (place % 7 == 1 && place < 28).then(|| {
                 let date = date.date();
-                date.rsplit_once(' ').map_or(date.clone(), |(day, _)| day.to_owned())
+                date.rsplit_once(' ')
+                    .map_or(date.clone(), |(day, _)| day.to_owned())
             }),
         }
     });

@@ -83,7 +83,9 @@ async fn offered(app: &App, text: &str) -> Result<(InviteToken, Offer), Problem>
                 expires: shown.expires_at.map(When),
                 ended: match shown.condition {
                     LinkCondition::Open => None,
-                    LinkCondition::Disabled => Some((StatusCode::GONE, "This link is switched off.")),
+                    LinkCondition::Disabled => {
+                        Some((StatusCode::GONE, "This link is switched off."))
+                    }
                     LinkCondition::Expired => Some((StatusCode::GONE, "This link has expired.")),
                     LinkCondition::Exhausted => {
                         Some((StatusCode::GONE, "The last place of this link is taken."))
@@ -191,8 +193,12 @@ async fn join(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Ans
     let names = super::names::Names::load(&app).await?;
     let host = names.organization(&changed.membership.host);
     let said = match (changed.membership.status, changed.changed) {
-        (Some(Status::Pending), true) => format!("Your request to join {host} was sent. It waits for review."),
-        (Some(Status::Pending), false) => format!("Your request to join {host} waits for review already."),
+        (Some(Status::Pending), true) => {
+            format!("Your request to join {host} was sent. It waits for review.")
+        }
+        (Some(Status::Pending), false) => {
+            format!("Your request to join {host} waits for review already.")
+        }
         (_, true) => format!("Welcome: you have joined {host}."),
         (_, false) => format!("You have joined {host} already."),
     };

@@ -81,7 +81,10 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
     let page = super::people::page_of(&fields, "after", 50)?;
     let names = Names::load(&desk.app).await?;
     let (mut links, mut next, mut paused, mut refused) = (Vec::new(), None, false, None);
-    match guests.links(&actor, host, LinkFilter::default(), &page).await {
+    match guests
+        .links(&actor, host, LinkFilter::default(), &page)
+        .await
+    {
         Ok(found) => {
             paused = found
                 .links
@@ -208,7 +211,9 @@ async fn form_page(
         error: problem.map(Problem::sentence),
         advice: problem.map_or("", |problem| problem.advice()),
         once: new_id("form"),
-        organization: organization.map(|entry| entry.title.to_string()).unwrap_or_default(),
+        organization: organization
+            .map(|entry| entry.title.to_string())
+            .unwrap_or_default(),
     })?;
     let status = problem.map_or(StatusCode::OK, |problem| problem.status);
     Ok((status, page).into_response())
@@ -223,14 +228,17 @@ async fn choices(
     let (guests, actor, host) = (&desk.app.guests, desk.actor(), desk.host()?);
     let listed = guests.groups(&actor, host, &Page::first(200)?).await;
     let listed = listed.map(|(groups, _)| groups).unwrap_or_default();
-    let groups = listed.into_iter().filter(|group| !group.internal).map(|group| {
-        let value = group.id.to_string();
-        Choices {
-            chosen: groups.contains(&value),
-            value,
-            label: group.name.to_string(),
-        }
-    });
+    let groups = listed
+        .into_iter()
+        .filter(|group| !group.internal)
+        .map(|group| {
+            let value = group.id.to_string();
+            Choices {
+                chosen: groups.contains(&value),
+                value,
+                label: group.name.to_string(),
+            }
+        });
     let roles = guests.roles().roles().iter().map(|one| Choices {
         value: one.name.to_string(),
         label: view::words(one.name.as_str()),
@@ -300,8 +308,8 @@ fn draft(fields: &Fields) -> Result<LinkDraft, Problem> {
             continue;
         }
         let label = format!("Permission {}", number + 1);
-        let pattern = Pattern::parse(pattern)
-            .map_err(|error| Problem::field(&label, &error.to_string()))?;
+        let pattern =
+            Pattern::parse(pattern).map_err(|error| Problem::field(&label, &error.to_string()))?;
         if actions.is_empty() {
             return Err(Problem::field(&label, "tick at least one action"));
         }
@@ -340,7 +348,11 @@ fn draft(fields: &Fields) -> Result<LinkDraft, Problem> {
 /// A form that is sent twice does its work once.
 pub(super) fn once(fields: &Fields) -> Result<IdempotencyKey, Problem> {
     let text = fields.text("once");
-    let key = if text.is_empty() { new_id("form") } else { text.to_owned() };
+    let key = if text.is_empty() {
+        new_id("form")
+    } else {
+        text.to_owned()
+    };
     IdempotencyKey::parse(&key).map_err(|error| Problem::field("Form", &error.to_string()))
 }
 
@@ -379,7 +391,10 @@ struct IssuedPage {
 async fn show_issued(desk: &Desk, issued: &Issued, title: &'static str) -> Answer {
     let path = format!("/links/{}", issued.link.id);
     let Some(url) = &issued.url else {
-        return Ok(done(&path, "That was done before. The link can be shown again here."));
+        return Ok(done(
+            &path,
+            "That was done before. The link can be shown again here.",
+        ));
     };
     let limit = issued.link.config.max_uses;
     show(&IssuedPage {
@@ -440,7 +455,10 @@ async fn detail(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
             UseState::Released => Badge::new("off", "Given back"),
         },
         at: When(user.at),
-        approved: user.approved_by.as_ref().map_or_else(String::new, |by: &By| names.by(by)),
+        approved: user
+            .approved_by
+            .as_ref()
+            .map_or_else(String::new, |by: &By| names.by(by)),
         approved_at: user.approved_at.map(When),
         still: user.still_member,
     });
@@ -467,21 +485,39 @@ async fn detail(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
             }
             .to_owned(),
         ),
-        ("Expires", config.expires_at.map_or("never".to_owned(), |at| When(at).words())),
+        (
+            "Expires",
+            config
+                .expires_at
+                .map_or("never".to_owned(), |at| When(at).words()),
+        ),
         (
             "Access lasts",
-            config.membership_ttl.map_or("until it is ended".to_owned(), |ttl| {
-                view::plural(ttl.as_secs() / DAY.as_secs(), "day", "days")
-            }),
+            config
+                .membership_ttl
+                .map_or("until it is ended".to_owned(), |ttl| {
+                    view::plural(ttl.as_secs() / DAY.as_secs(), "day", "days")
+                }),
         ),
-        ("Made by", format!("{}, {}", creator(link, &names), When(link.created_at).words())),
+        (
+            "Made by",
+            format!(
+                "{}, {}",
+                creator(link, &names),
+                When(link.created_at).words()
+            ),
+        ),
         ("Token", format!("number {}", link.generation.get())),
     ];
     if let Some(role) = &config.preset.role {
         facts.push(("Role of people", view::words(role.as_str())));
     }
     if !config.allowed_domains.is_empty() {
-        let domains: Vec<String> = config.allowed_domains.iter().map(ToString::to_string).collect();
+        let domains: Vec<String> = config
+            .allowed_domains
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         facts.push(("Only for addresses at", domains.join(", ")));
     }
     let permissions = config.preset.grants.iter();
@@ -508,14 +544,23 @@ async fn detail(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
 
 async fn edit_page(desk: Desk, Path(id): Path<String>) -> Answer {
     let host = desk.host()?;
-    let listing = desk.app.guests.link(&desk.actor(), host, id_of(&id)?).await?;
+    let listing = desk
+        .app
+        .guests
+        .link(&desk.actor(), host, id_of(&id)?)
+        .await?;
     let form = of_link(&desk, &listing.link).await?;
     form_page(&desk, Some(&listing.link), form, None).await
 }
 
 async fn of_link(desk: &Desk, link: &Link) -> Result<LinkForm, Problem> {
     let config = &link.config;
-    let chosen: Vec<String> = config.preset.groups.iter().map(ToString::to_string).collect();
+    let chosen: Vec<String> = config
+        .preset
+        .groups
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let role = config.preset.role.as_ref().map_or("", |role| role.as_str());
     let (groups, roles) = choices(desk, &chosen, role).await?;
     let days = |time: Duration| time.as_secs().div_ceil(DAY.as_secs()).to_string();
@@ -529,17 +574,28 @@ async fn of_link(desk: &Desk, link: &Link) -> Result<LinkForm, Problem> {
             }),
         }
     });
-    let domains: Vec<String> = config.allowed_domains.iter().map(ToString::to_string).collect();
+    let domains: Vec<String> = config
+        .allowed_domains
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     Ok(LinkForm {
-        label: config.label.as_ref().map_or(String::new(), ToString::to_string),
+        label: config
+            .label
+            .as_ref()
+            .map_or(String::new(), ToString::to_string),
         auto: config.approval == Approval::Auto,
         joined_by: match config.joined_by {
             JoinedBy::Organizations => "organizations",
             JoinedBy::Users => "users",
             JoinedBy::Both => "both",
         },
-        expires: config.expires_at.map_or(String::new(), |at| days(at.since(now()))),
-        max_uses: config.max_uses.map_or(String::new(), |limit| limit.to_string()),
+        expires: config
+            .expires_at
+            .map_or(String::new(), |at| days(at.since(now()))),
+        max_uses: config
+            .max_uses
+            .map_or(String::new(), |limit| limit.to_string()),
         lasts: config.membership_ttl.map_or(String::new(), days),
         domains: domains.join(", "),
         questions: config.questions.join("\n"),
@@ -653,7 +709,10 @@ async fn enable(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
 
 async fn disable(desk: Desk, Path(id): Path<String>) -> Answer {
     let (id, host) = (id_of(&id)?, desk.host()?);
-    desk.app.guests.disable_link(&desk.actor(), host, id).await?;
+    desk.app
+        .guests
+        .disable_link(&desk.actor(), host, id)
+        .await?;
     Ok(done(&format!("/links/{id}"), "The link is disabled."))
 }
 
@@ -702,4 +761,3 @@ async fn access_key(desk: Desk) -> Result<Response, Problem> {
         organization: entry.title.to_string(),
     })
 }
-

@@ -45,7 +45,11 @@ struct List {
 async fn list(desk: Desk) -> Answer {
     let (guests, actor) = (&desk.app.guests, desk.actor());
     desk.host()?;
-    let own = desk.organization.as_ref().map(|entry| entry.title.to_string()).unwrap_or_default();
+    let own = desk
+        .organization
+        .as_ref()
+        .map(|entry| entry.title.to_string())
+        .unwrap_or_default();
     let mut places = Vec::new();
     for (name, coverage) in guests.readable_everywhere(&actor, Action::Read).await? {
         let (organization, prefix) = match &name {
@@ -59,14 +63,26 @@ async fn list(desk: Desk) -> Answer {
         let filter = coverage
             .sql_filter("key_name")
             .map_err(|_| Problem::broken())?;
-        let found = desk.app.host.memories(&organization, &filter, 200, 0).await?;
-        let reach: Vec<String> = coverage.as_patterns().iter().map(super::view::pattern).collect();
+        let found = desk
+            .app
+            .host
+            .memories(&organization, &filter, 200, 0)
+            .await?;
+        let reach: Vec<String> = coverage
+            .as_patterns()
+            .iter()
+            .map(super::view::pattern)
+            .collect();
         places.push(Place {
             title: match &name {
                 None => own.clone(),
                 Some(name) => format!("@{name}"),
             },
-            reach: if reach.is_empty() { "nothing".to_owned() } else { reach.join(", ") },
+            reach: if reach.is_empty() {
+                "nothing".to_owned()
+            } else {
+                reach.join(", ")
+            },
             rows: found
                 .into_iter()
                 .map(|memory| {
@@ -100,13 +116,20 @@ struct Read {
 
 /// One and the same answer for every reason why there is nothing to see.
 fn nothing() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "there is no such key, or it is not yours to read")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "there is no such key, or it is not yours to read",
+    )
 }
 
 async fn read(desk: Desk, fields: Fields) -> Answer {
     let address: Address = fields.required("key", "Key")?;
     let (guests, actor) = (&desk.app.guests, desk.actor());
-    if !guests.decide(&actor, Action::Read, &address).await?.is_allowed() {
+    if !guests
+        .decide(&actor, Action::Read, &address)
+        .await?
+        .is_allowed()
+    {
         return Err(nothing());
     }
     let organization = match address.organization() {
@@ -131,7 +154,11 @@ async fn read(desk: Desk, fields: Fields) -> Answer {
 async fn create(desk: Desk, fields: Fields) -> Answer {
     let address: Address = fields.required("key", "Key")?;
     let (guests, actor) = (&desk.app.guests, desk.actor());
-    if !guests.decide(&actor, Action::Create, &address).await?.is_allowed() {
+    if !guests
+        .decide(&actor, Action::Create, &address)
+        .await?
+        .is_allowed()
+    {
         let text = "you may not create this key";
         return Err(Problem::new(StatusCode::FORBIDDEN, text));
     }
@@ -144,7 +171,10 @@ async fn create(desk: Desk, fields: Fields) -> Answer {
     };
     let (description, value) = (fields.text("description"), fields.text("value"));
     let value = value.replace("\r\n", "\n");
-    if value.len() + description.len() > MAX_VALUE || value.contains('\0') || description.contains('\0') {
+    if value.len() + description.len() > MAX_VALUE
+        || value.contains('\0')
+        || description.contains('\0')
+    {
         return Err(Problem::field("Text", "at most 64 KiB of text"));
     }
     let host = &desk.app.host;
@@ -152,7 +182,10 @@ async fn create(desk: Desk, fields: Fields) -> Answer {
         .create_memory(&organization, address.key(), description, &value)
         .await?;
     if !written {
-        return Err(Problem::new(StatusCode::CONFLICT, "there is such a key already"));
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "there is such a key already",
+        ));
     }
     Ok(done("/memories", &format!("{address} was written.")))
 }

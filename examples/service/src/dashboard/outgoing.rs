@@ -154,7 +154,10 @@ async fn ask_leave(desk: Desk, fields: Fields) -> Answer {
         button: "Leave",
         danger: true,
         reason: false,
-        hidden: vec![("host", host.to_string()), ("as", fields.text("as").to_owned())],
+        hidden: vec![
+            ("host", host.to_string()),
+            ("as", fields.text("as").to_owned()),
+        ],
         back: "/outgoing".to_owned(),
     })
 }
@@ -170,5 +173,8 @@ async fn cancel(desk: Desk, fields: Fields) -> Answer {
     let (actor, host, member) = meant(&desk, &fields)?;
     desk.app.guests.cancel(&actor, &host, &member).await?;
     let name = Names::load(&desk.app).await?.organization(&host);
-    Ok(done("/outgoing", &format!("Your request to join {name} was withdrawn.")))
+    Ok(done(
+        "/outgoing",
+        &format!("Your request to join {name} was withdrawn."),
+    ))
 }

@@ -72,7 +72,10 @@ async fn page(desk: Desk) -> Answer {
     let may_review = pending.is_ok();
     let mut waiting = Vec::new();
     if let Ok(pending) = &pending {
-        let longest = pending.requests.first().map_or(0, |first| first.days_waiting);
+        let longest = pending
+            .requests
+            .first()
+            .map_or(0, |first| first.days_waiting);
         tiles.push(Tile {
             label: "Waiting for review",
             value: count(pending.requests.len(), pending.next.is_some()),
@@ -92,7 +95,11 @@ async fn page(desk: Desk) -> Answer {
     };
     if let Ok(members) = guests.members(&actor, host, filter, &hundred).await {
         let is_org = |member: &Member| matches!(member, Member::Org(_));
-        let organizations = members.members.iter().filter(|one| is_org(&one.member)).count();
+        let organizations = members
+            .members
+            .iter()
+            .filter(|one| is_org(&one.member))
+            .count();
         let more = members.next.is_some();
         tiles.push(Tile {
             label: "Orgs with access",
@@ -107,8 +114,14 @@ async fn page(desk: Desk) -> Answer {
             path: "/people",
         });
     }
-    if let Ok(links) = guests.links(&actor, host, LinkFilter::default(), &hundred).await {
-        let open = links.links.iter().filter(|one| one.condition == LinkCondition::Open);
+    if let Ok(links) = guests
+        .links(&actor, host, LinkFilter::default(), &hundred)
+        .await
+    {
+        let open = links
+            .links
+            .iter()
+            .filter(|one| one.condition == LinkCondition::Open);
         tiles.push(Tile {
             label: "Active links",
             value: count(open.count(), links.next.is_some()),

@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use guestlist::membership::invite::{Delivery, InvitePhase};
 use guestlist::types::MemberKind;
 use guestlist::{
-    Cursor, InviteDraft, InviteFilter, InviteId, InviteOutcome, Invitations, Member, MemberFilter,
+    Cursor, Invitations, InviteDraft, InviteFilter, InviteId, InviteOutcome, Member, MemberFilter,
     Page, RoleName, Status,
 };
 
@@ -95,7 +95,11 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
         let Member::User(user) = &membership.member else {
             return None;
         };
-        let role = membership.role.as_ref().map(ToString::to_string).unwrap_or_default();
+        let role = membership
+            .role
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         Some(Row {
             id: user.to_string(),
             path: path_of(&membership.member),
@@ -110,31 +114,40 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
     let people = people.collect();
     let page = page_of(&fields, "invites", 50)?;
     let (mut invites, mut invites_next, mut invites_refused) = (Vec::new(), None, None);
-    match guests.invites(&actor, host, InviteFilter::default(), &page).await {
+    match guests
+        .invites(&actor, host, InviteFilter::default(), &page)
+        .await
+    {
         Ok(found) => {
             invites_next = found.next.map(|cursor| cursor.to_string());
-            invites.extend(found.invites.iter().map(|invite| Invite {
-                id: invite.id.to_string(),
-                address: invite.address.to_string(),
-                role: invite
-                    .config
-                    .preset
-                    .role
-                    .as_ref()
-                    .map_or_else(|| "Lowest".to_owned(), |role| view::words(role.as_str())),
-                badge: invite.phase(now()).into(),
-                delivery: match invite.delivery {
-                    Delivery::Unknown => "on its way",
-                    Delivery::Sent => "sent",
-                    Delivery::Undelivered => "not delivered",
-                },
-                sent: When(invite.sent_at),
-                expires: invite.expires_at.map(When),
-                by: invite.creator.as_ref().map(|user| names.user(user)).unwrap_or_default(),
-                open: matches!(
-                    invite.phase(now()),
-                    InvitePhase::Pending | InvitePhase::Expired
-                ),
+            invites.extend(found.invites.iter().map(|invite| {
+                Invite {
+                    id: invite.id.to_string(),
+                    address: invite.address.to_string(),
+                    role: invite
+                        .config
+                        .preset
+                        .role
+                        .as_ref()
+                        .map_or_else(|| "Lowest".to_owned(), |role| view::words(role.as_str())),
+                    badge: invite.phase(now()).into(),
+                    delivery: match invite.delivery {
+                        Delivery::Unknown => "on its way",
+                        Delivery::Sent => "sent",
+                        Delivery::Undelivered => "not delivered",
+                    },
+                    sent: When(invite.sent_at),
+                    expires: invite.expires_at.map(When),
+                    by: invite
+                        .creator
+                        .as_ref()
+                        .map(|user| names.user(user))
+                        .unwrap_or_default(),
+                    open: matches!(
+                        invite.phase(now()),
+                        InvitePhase::Pending | InvitePhase::Expired
+                    ),
+                }
             }));
             invites.reverse();
         }
@@ -178,7 +191,10 @@ async fn invite(desk: Desk, fields: Fields) -> Answer {
     let outcomes = guests
         .invite(&desk.actor(), host, invitations.draft(draft))
         .await?;
-    let sent = outcomes.iter().filter(|outcome| outcome.invited().is_some()).count();
+    let sent = outcomes
+        .iter()
+        .filter(|outcome| outcome.invited().is_some())
+        .count();
     let number = u64::try_from(sent).unwrap_or(u64::MAX);
     let mut said = format!("{} sent.", view::plural(number, "invite", "invites"));
     for (address, outcome) in addresses.iter().zip(&outcomes) {
@@ -217,7 +233,11 @@ async fn resend(desk: Desk, Path(id): Path<String>) -> Answer {
 
 async fn ask_revoke(desk: Desk, Path(id): Path<String>) -> Answer {
     let (id, host) = (invite_id(&id)?, desk.host()?);
-    let found = desk.app.guests.email_invite(&desk.actor(), host, id).await?;
+    let found = desk
+        .app
+        .guests
+        .email_invite(&desk.actor(), host, id)
+        .await?;
     let title = format!("Revoke the invite for {}?", found.address);
     show(&Confirm {
         shell: desk.shell(&title, "people").await,
@@ -240,7 +260,10 @@ async fn revoke(desk: Desk, Path(id): Path<String>) -> Answer {
         .guests
         .revoke_invite(&desk.actor(), host, invite_id(&id)?)
         .await?;
-    Ok(done("/people", &format!("The invite for {} was revoked.", gone.address)))
+    Ok(done(
+        "/people",
+        &format!("The invite for {} was revoked.", gone.address),
+    ))
 }
 
 async fn change_role(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answer {
@@ -252,5 +275,8 @@ async fn change_role(desk: Desk, Path(id): Path<String>, fields: Fields) -> Answ
         .change_role(&desk.actor(), host, &member, role)
         .await?;
     let name = Names::load(&desk.app).await?.member(&member);
-    Ok(done("/people", &format!("{name} has the role {words} now.")))
+    Ok(done(
+        "/people",
+        &format!("{name} has the role {words} now."),
+    ))
 }

@@ -28,11 +28,17 @@ impl Problem {
 
     /// Something is wrong with a field of a form.
     pub(super) fn field(label: &str, text: &str) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, &format!("{label}: {text}"))
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &format!("{label}: {text}"),
+        )
     }
 
     pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "there is no such page, or it is not yours to see")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "there is no such page, or it is not yours to see",
+        )
     }
 
     pub(super) fn no_organization() -> Self {
@@ -45,7 +51,10 @@ impl Problem {
 
     /// A mistake of this program.
     pub(super) fn broken() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on this side")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "something went wrong on this side",
+        )
     }
 
     /// The words, as a sentence.
@@ -155,10 +164,19 @@ fn of_command(code: &str) -> StatusCode {
         "not-found" | "invalid-token" | "group-not-found" | "grant-not-found" => {
             StatusCode::NOT_FOUND
         }
-        "wrong-state" | "wrong-invite-state" | "wrong-link-state" | "already-member"
-        | "already-invited" | "seats-full" | "last-owner" | "group-name-taken"
-        | "organization-not-active" | "creator-not-standing" | "inviter-not-standing"
-        | "member-not-live" | "group-held-otherwise" => StatusCode::CONFLICT,
+        "wrong-state"
+        | "wrong-invite-state"
+        | "wrong-link-state"
+        | "already-member"
+        | "already-invited"
+        | "seats-full"
+        | "last-owner"
+        | "group-name-taken"
+        | "organization-not-active"
+        | "creator-not-standing"
+        | "inviter-not-standing"
+        | "member-not-live"
+        | "group-held-otherwise" => StatusCode::CONFLICT,
         "not-allowed" | "not-the-member" | "system-only" | "role-above-own" | "owners-only"
         | "share-not-held" | "action-not-held" | "missing-capability" | "wrong-account"
         | "blocked" | "cooling-down" | "rejected-link" | "invite-only" | "domain-not-allowed"
@@ -178,7 +196,10 @@ impl From<PageError> for Problem {
 impl From<DatabaseError> for Problem {
     fn from(failed: DatabaseError) -> Self {
         error!(error = %failed, "the application's database could not answer");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the service can't answer now")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the service can't answer now",
+        )
     }
 }
 

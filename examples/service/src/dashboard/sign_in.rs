@@ -49,7 +49,11 @@ async fn page(State(app): State<App>, fields: Fields) -> Answer {
 }
 
 async fn sign_in_page(app: &App, next: &str, error: Option<&'static str>) -> Answer {
-    let cards = if app.demo { people(app).await? } else { Vec::new() };
+    let cards = if app.demo {
+        people(app).await?
+    } else {
+        Vec::new()
+    };
     show(&Page {
         shell: Shell::outside("Sign in"),
         demo: app.demo,
@@ -87,6 +91,7 @@ async fn people(app: &App) -> Result<Vec<Card>, Problem> {
             }
         }
     }
+    cards.sort_by_key(|card| std::cmp::Reverse(card.people.len()));
     cards.push(nowhere);
     cards.retain(|card| !card.people.is_empty());
     Ok(cards)
@@ -158,9 +163,6 @@ async fn switch(desk: Desk, fields: Fields) -> Result<Response, Problem> {
         .iter()
         .find(|entry| Some(&entry.id) == wanted.as_ref())
         .ok_or_else(Problem::not_found)?;
-    desk.app
-        .host
-        .act_in(&desk.session, Some(&entry.id))
-        .await?;
+    desk.app.host.act_in(&desk.session, Some(&entry.id)).await?;
     Ok(done("/", &format!("You act in {} now.", entry.title)))
 }

@@ -23,7 +23,14 @@ impl When {
             format!("{number} {unit}{plural}")
         };
         let distance = match seconds {
-            0..60 => return if then <= now { "just now" } else { "in a moment" }.to_owned(),
+            0..60 => {
+                return if then <= now {
+                    "just now"
+                } else {
+                    "in a moment"
+                }
+                .to_owned();
+            }
             60..3_600 => count(seconds / 60, "minute"),
             3_600..86_400 => count(seconds / 3_600, "hour"),
             86_400..2_592_000 => count(seconds / 86_400, "day"),
@@ -44,8 +51,15 @@ impl When {
         let iso = self.iso();
         let part = |from: usize, to: usize| iso.get(from..to).unwrap_or_default().to_owned();
         let month = part(5, 7).parse::<usize>().unwrap_or(1);
-        let month = MONTHS.get(month.saturating_sub(1)).copied().unwrap_or_default();
-        format!("{} {month} {}", part(8, 10).trim_start_matches('0'), part(0, 4))
+        let month = MONTHS
+            .get(month.saturating_sub(1))
+            .copied()
+            .unwrap_or_default();
+        format!(
+            "{} {month} {}",
+            part(8, 10).trim_start_matches('0'),
+            part(0, 4)
+        )
     }
 
     /// As in `2026-11-12`.
@@ -97,7 +111,11 @@ impl Badge {
 
 impl fmt::Display for Badge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<span class=\"badge {}\">{}</span>", self.tone, self.text)
+        write!(
+            f,
+            "<span class=\"badge {}\">{}</span>",
+            self.tone, self.text
+        )
     }
 }
 

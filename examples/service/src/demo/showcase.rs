@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use guestlist::types::{GroupId, Label};
 use guestlist::{
-    Action, ActionSet, Audience, Changes, Claim, Expiry, Grantee, InviteDraft, InviteToken,
-    Invitations, JoinedBy, Key, LinkDraft, LinkId, Member, Message, OrgId, Pattern, PresetGrant,
+    Action, ActionSet, Audience, Changes, Claim, Expiry, Grantee, Invitations, InviteDraft,
+    InviteToken, JoinedBy, Key, LinkDraft, LinkId, Member, Message, OrgId, Pattern, PresetGrant,
     Reason, RoleName, Uses, membership::link::Preset,
 };
 
@@ -41,7 +41,9 @@ impl Northwind<'_> {
         let (actor, pattern) = (self.owner.actor_in(&self.id), Pattern::parse(keys)?);
         let actions = ActionSet::of(actions);
         let guests = &self.app.guests;
-        guests.grant(&actor, &self.id, to, actions, pattern, None).await?;
+        guests
+            .grant(&actor, &self.id, to, actions, pattern, None)
+            .await?;
         Ok(())
     }
 
@@ -61,7 +63,10 @@ impl Northwind<'_> {
     ) -> Result<(Made, Member), Failure> {
         let email = format!("team@{handle}.example");
         let made = organization(self.app, handle, title, &email, founder).await?;
-        let claim = answers.iter().copied().fold(Claim::for_organization(), Claim::answer);
+        let claim = answers
+            .iter()
+            .copied()
+            .fold(Claim::for_organization(), Claim::answer);
         let actor = made.owner.actor_in(&made.id);
         self.app.guests.claim(&actor, token, claim).await?;
         let member = Member::Org(made.id.clone());
@@ -76,7 +81,9 @@ impl Northwind<'_> {
         };
         let actor = self.owner.actor_in(&self.id);
         let guests = &self.app.guests;
-        guests.approve_with(&actor, &self.id, member, changes).await?;
+        guests
+            .approve_with(&actor, &self.id, member, changes)
+            .await?;
         Ok(())
     }
 
@@ -88,13 +95,16 @@ impl Northwind<'_> {
         };
         let (actor, member) = (self.owner.actor_in(&self.id), Member::User(user.id.clone()));
         let guests = &self.app.guests;
-        guests.add_member(&actor, &self.id, &member, gift, None).await?;
+        guests
+            .add_member(&actor, &self.id, &member, gift, None)
+            .await?;
         Ok(user)
     }
 
     async fn write(&self, key: &str, description: &str, text: &str) -> Result<(), Failure> {
         let host = &self.app.host;
-        host.create_memory(&self.id, &Key::parse(key)?, description, text).await?;
+        host.create_memory(&self.id, &Key::parse(key)?, description, text)
+            .await?;
         Ok(())
     }
 }
@@ -134,20 +144,35 @@ async fn past(app: &App) -> Result<(), Failure> {
         .create_group(&actor, &id, "Core staff".parse()?, true)
         .await?
         .id;
-    guests.set_external_group(&actor, &id, Some(partners)).await?;
-    let north = Northwind { app, id, owner, partners };
+    guests
+        .set_external_group(&actor, &id, Some(partners))
+        .await?;
+    let north = Northwind {
+        app,
+        id,
+        owner,
+        partners,
+    };
     let id = &north.id;
     let readers = Grantee::Group(north.partners);
     north.grant(readers, &[Action::Read], "shared/").await?;
     let all = [Action::Read, Action::Create, Action::Update];
-    north.grant(Grantee::Group(writers), &all, "field-notes/").await?;
+    north
+        .grant(Grantee::Group(writers), &all, "field-notes/")
+        .await?;
     let people = Grantee::Organization(Audience::InternalUsers);
     north.grant(people, &[Action::Read], "handbook/").await?;
 
     ago(app, 28, 1);
-    let ivo = north.colleague("ivo@northwind.example", "Ivo Marchetti", "admin").await?;
-    north.colleague("june@northwind.example", "June Park", "edit").await?;
-    let sasha = north.colleague("sasha@northwind.example", "Sasha Feld", "read").await?;
+    let ivo = north
+        .colleague("ivo@northwind.example", "Ivo Marchetti", "admin")
+        .await?;
+    north
+        .colleague("june@northwind.example", "June Park", "edit")
+        .await?;
+    let sasha = north
+        .colleague("sasha@northwind.example", "Sasha Feld", "read")
+        .await?;
     for user in [&ivo, &north.owner] {
         let member = Member::User(user.id.clone());
         guests.add_to_group(&actor, id, staff, &member).await?;
@@ -181,17 +206,36 @@ async fn past(app: &App) -> Result<(), Failure> {
 
     ago(app, 6, 2);
     guests.disable_link(&actor, id, agencies).await?;
-    waiting(&north, &review).await?;
-    invites(&north).await
+    waiting(&north, &review).await
 }
 
 async fn memories(north: &Northwind<'_>) -> Result<(), Failure> {
     for (key, description, text) in [
-        ("shared/design-tokens", "Colors, type and spacing", "accent: #0f6b5c\nradius: 14px\n"),
-        ("shared/glossary", "What we mean by what we say", "cohort: whoever joined in the same month"),
-        ("datasets/tides-2026", "Gauges, by the hour", "station,time,level"),
-        ("summer-school/program", "Three days in August", "Monday: boats"),
-        ("field-notes/skerry", "Notes from the skerry", "Wind from the west."),
+        (
+            "shared/design-tokens",
+            "Colors, type and spacing",
+            "accent: #0f6b5c\nradius: 14px\n",
+        ),
+        (
+            "shared/glossary",
+            "What we mean by what we say",
+            "cohort: whoever joined in the same month",
+        ),
+        (
+            "datasets/tides-2026",
+            "Gauges, by the hour",
+            "station,time,level",
+        ),
+        (
+            "summer-school/program",
+            "Three days in August",
+            "Monday: boats",
+        ),
+        (
+            "field-notes/skerry",
+            "Notes from the skerry",
+            "Wind from the west.",
+        ),
         ("handbook/travel", "How we travel", "By train."),
     ] {
         north.write(key, description, text).await?;
@@ -209,7 +253,9 @@ async fn came(
     let (actor, id) = (north.owner.actor_in(&north.id), &north.id);
     ago(app, 20, 4);
     let who = ("fjord-labs", "Fjord Labs", "Freja Holm");
-    let (_, fjord) = north.claimed_by(review, who, &["Kelp growth", "Freja"]).await?;
+    let (_, fjord) = north
+        .claimed_by(review, who, &["Kelp growth", "Freja"])
+        .await?;
     ago(app, 19, 1);
     north.approve(&fjord, None).await?;
     ago(app, 17, 6);
@@ -217,12 +263,16 @@ async fn came(
     let (lumen, member) = north.claimed_by(open, who, &[]).await?;
     ago(app, 15, 2);
     let who = ("pelagia", "Pelagia Institute", "Petra Dimou");
-    let (_, pelagia) = north.claimed_by(review, who, &["Plankton nets", "Petra"]).await?;
+    let (_, pelagia) = north
+        .claimed_by(review, who, &["Plankton nets", "Petra"])
+        .await?;
     ago(app, 14, 20);
     north.approve(&pelagia, Some(120)).await?;
     ago(app, 13, 3);
     let who = ("quill", "Quill & Sons", "Quincy Adler");
-    let (_, quill) = north.claimed_by(review, who, &["Newsletters", "Quincy"]).await?;
+    let (_, quill) = north
+        .claimed_by(review, who, &["Newsletters", "Quincy"])
+        .await?;
     ago(app, 12, 22);
     let reason: Option<Reason> = Some("we share data with research groups only".parse()?);
     guests.reject(&actor, id, &quill, reason).await?;
@@ -241,39 +291,15 @@ async fn came(
     Ok(())
 }
 
-/// Those who wait, and where this organization asked itself.
+/// Those who wait, who was invited, and where this organization asked itself.
 async fn waiting(north: &Northwind<'_>, review: &InviteToken) -> Result<(), Failure> {
     let (app, guests) = (north.app, &north.app.guests);
+    let (actor, id) = (north.owner.actor_in(&north.id), &north.id);
     ago(app, 5, 7);
     let who = ("heron-works", "Heron Works", "Hanna Brandt");
     let answers = ["Sensors for wetlands", "hanna@heron-works.example"];
     north.claimed_by(review, who, &answers).await?;
-    ago(app, 2, 9);
-    let who = ("saltmarsh", "Saltmarsh Collective", "Samira Haddad");
-    let answers = ["An atlas of dikes", "Samira, in the mornings"];
-    let (saltmarsh, _) = north.claimed_by(review, who, &answers).await?;
-    ago(app, 0, 3);
-    let who = ("gannet", "Gannet Mapping", "Gus Ferreira");
-    north.claimed_by(review, who, &["Sea charts", "Gus"]).await?;
 
-    // Northwind is a member elsewhere, too.
-    ago(app, 2, 4);
-    let host = saltmarsh.owner.actor_in(&saltmarsh.id);
-    let draft = LinkDraft::auto().grant(reads("atlas/")?).label(label("Friends")?);
-    let issued = guests.create_link(&host, &saltmarsh.id, draft).await?;
-    let token = issued.token.ok_or("a new link comes with its token")?;
-    let actor = north.owner.actor_in(&north.id);
-    guests.claim(&actor, &token, Claim::for_organization()).await?;
-    let key = Key::parse("atlas/north")?;
-    app.host
-        .create_memory(&saltmarsh.id, &key, "The northern coast", "Sheet 1 of 12")
-        .await?;
-    Ok(())
-}
-
-async fn invites(north: &Northwind<'_>) -> Result<(), Failure> {
-    let (app, guests) = (north.app, &north.app.guests);
-    let (actor, id) = (north.owner.actor_in(&north.id), &north.id);
     ago(app, 4, 6);
     let message = Message::parse("Come and help us with the tide gauges.")?;
     let role: RoleName = "edit".parse()?;
@@ -282,9 +308,36 @@ async fn invites(north: &Northwind<'_>) -> Result<(), Failure> {
         .to_as("kit@university.example", "read".parse()?)
         .draft(InviteDraft::new().role(role).message(message));
     let outcomes = guests.invite(&actor, id, invitations).await?;
+
+    ago(app, 2, 9);
+    let who = ("saltmarsh", "Saltmarsh Collective", "Samira Haddad");
+    let answers = ["An atlas of dikes", "Samira, in the mornings"];
+    let (saltmarsh, _) = north.claimed_by(review, who, &answers).await?;
+    // Northwind is a member elsewhere, too.
+    ago(app, 2, 4);
+    let host = saltmarsh.owner.actor_in(&saltmarsh.id);
+    let draft = LinkDraft::auto()
+        .grant(reads("atlas/")?)
+        .label(label("Friends")?);
+    let issued = guests.create_link(&host, &saltmarsh.id, draft).await?;
+    let token = issued.token.ok_or("a new link comes with its token")?;
+    guests
+        .claim(&actor, &token, Claim::for_organization())
+        .await?;
+    let key = Key::parse("atlas/north")?;
+    app.host
+        .create_memory(&saltmarsh.id, &key, "The northern coast", "Sheet 1 of 12")
+        .await?;
+
     ago(app, 1, 2);
     if let Some(kit) = outcomes.get(1).and_then(|outcome| outcome.invited()) {
         guests.revoke_invite(&actor, id, kit.invite.id).await?;
     }
+
+    ago(app, 0, 3);
+    let who = ("gannet", "Gannet Mapping", "Gus Ferreira");
+    north
+        .claimed_by(review, who, &["Sea charts", "Gus"])
+        .await?;
     Ok(())
 }

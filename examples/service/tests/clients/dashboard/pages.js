@@ -1,0 +1,114 @@
+// Every page, in both themes and both widths: it fits, it is accessible, and a look changes nothing.
+"use strict";
+
+const path = require("path");
+const { person, signIn, see, press, fits, accessible, check, same } = require("./hands");
+
+const shots = process.env.DASHBOARD_SHOTS;
+/// Those that are shown in the dark, too.
+const dark = ["overview", "incoming", "join"];
+
+async function shot(page, name, theme) {
+  if (!shots || !name || (theme === "dark" && !dark.includes(name))) return;
+  const file = theme === "dark" ? `${name}-dark.png` : `${name}.png`;
+  await page.screenshot({ path: path.join(shots, file), clip: await clip(page), fullPage: true });
+}
+
+async function clip(page) {
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  return { x: 0, y: 0, width: page.viewportSize().width, height: Math.min(height, 1100) };
+}
+
+/// How many events there are: a look at a page adds none.
+async function events(page) {
+  await page.goto("/audit");
+  return page.locator("tbody tr").count();
+}
+
+async function look(browser, base, strangers, theme, width) {
+  const page = await person(browser, base, strangers, {
+    colorScheme: theme, viewport: { width, height: 800 },
+  });
+  const wide = width > 500;
+  const visit = async (name) => {
+    await fits(page);
+    if (wide) await shot(page, name, theme);
+    await accessible(page);
+  };
+  await page.goto("/sign-in");
+  await visit("sign-in");
+  await signIn(page, "Nora Lindholm");
+  await see(page, "Northwind Research", "Waiting for your review", "Heron Works", "5 days");
+  same("the page that is open is marked", await page.locator("nav [aria-current=page]").innerText(), "Overview");
+  await visit("overview");
+  const before = await events(page);
+  for (const [name, address] of [
+    ["users", "/users"], ["add-external-user", "/users/new"], ["incoming", "/incoming"],
+    ["outgoing", "/outgoing"], ["people", "/people"], ["groups", "/groups"],
+    ["permissions", "/permissions"], ["memories", "/memories"], ["insights", "/insights"],
+    ["audit", "/audit"],
+  ]) {
+    same(`${address} is there`, (await page.goto(address)).status(), 200);
+    await visit(name);
+  }
+  await page.goto("/memories");
+  await press(page, /@saltmarsh\/atlas\/north/);
+  await see(page, "Sheet 1 of 12");
+  await visit();
+  await page.goto("/users");
+  await press(page, "Research partners");
+  await see(page, "Who came through it", "Fjord Labs", "5 of 25");
+  await visit("link");
+  const link = new URL(page.url()).pathname;
+  for (const what of ["edit", "refresh", "disable", "delete"]) {
+    await page.goto(`${link}/${what}`);
+    await visit(what === "refresh" ? "refresh" : undefined);
+  }
+  await page.goto("/incoming");
+  await press(page, "Heron Works");
+  await see(page, "What are you working on?", "Sensors for wetlands", "What approval gives");
+  await visit("request");
+  await page.goto("/incoming");
+  await press(page, "Fjord Labs");
+  await press(page, "Remove");
+  await see(page, "Remove Fjord Labs?");
+  await visit();
+  await page.goto("/groups");
+  await press(page, /^Partners/);
+  await see(page, "Every organization that is let in is in this group.", "Fjord Labs", "shared/");
+  await visit("group");
+  await page.goto("/permissions");
+  await page.selectOption("#who", { label: "Fjord Labs" });
+  await page.fill("#key", "shared/design-tokens");
+  await press(page, "Explain");
+  await see(page, "Yes: Fjord Labs may read shared/design-tokens.", "through Partners");
+  await visit("explain");
+  same("looking at pages changed nothing", await events(page), before);
+  same("an unknown member is a page", (await page.goto("/incoming/org/nobody")).status(), 404);
+  await visit();
+  // Showing a link is on record, so it comes after.
+  await page.goto(link);
+  await press(page, "Show the link");
+  const url = await page.locator("#link").inputValue();
+  await visit("issued");
+  check("the link is one of this service", url.startsWith(`${base}/join?token=glj_`));
+  await page.context().clearCookies();
+  const answer = await page.goto(url);
+  same("a join link sends no address on", answer.headers()["referrer-policy"], "no-referrer");
+  await see(page, "Join Northwind Research", "reviews your request", "Sign in to go on");
+  await visit("preview");
+  await press(page, "Sign in to go on");
+  await visit();
+  await page.getByRole("button", { name: /Bob Tanaka/ }).click();
+  await page.waitForURL(/\/join/);
+  await see(page, "Join as", "Bravo Studio", "Myself", "What are you working on?");
+  await visit("join");
+  for (const bad of ["", "?token=", "?token=glj_nonsense", `?token=${"x".repeat(3000)}`, "?token=%ff%fe"]) {
+    same(`a bad token${bad.slice(0, 20)} is a page`, (await page.goto(`/join${bad}`)).status(), 404);
+  }
+  await see(page, "This link opens nothing");
+  await visit();
+  await page.context().close();
+}
+
+module.exports = { look, events };

@@ -14,7 +14,11 @@ fn people_get_from_a_link_to_a_removal_in_a_browser() {
     let service = Service::start(&[]);
     let folder = common::node("dashboard");
     for script in ["walk.js", "pages.js", "hands.js", "raw.js"] {
-        std::fs::copy(common::clients("dashboard").join(script), folder.join(script)).unwrap();
+        std::fs::copy(
+            common::clients("dashboard").join(script),
+            folder.join(script),
+        )
+        .unwrap();
     }
     let output = Command::new("node")
         .arg("walk.js")

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::Path;
-use axum::routing::{get, post};
+use axum::routing::get;
 use guestlist::access_rules::{Giver, Grant, Miss, Subject as Given, Witness, WitnessGrant};
 use guestlist::types::{GrantId, GroupId};
 use guestlist::{

@@ -131,12 +131,11 @@ fn about(event: &Event, names: &Names) -> String {
                 ..
             },
         ) => names.member(member),
-        Event::Organization(_)
-        | Event::Link(_)
-        | Event::Invite(_)
-        | Event::Member(_)
-        | Event::Access(_)
-        | Event::Webhook(_) => String::new(),
+        Event::Link(event) => names.link(event.link()),
+        Event::Invite(event) => names.invite(event.invite()),
+        Event::Organization(_) | Event::Member(_) | Event::Access(_) | Event::Webhook(_) => {
+            String::new()
+        }
     }
 }
 
@@ -260,7 +259,7 @@ struct List {
 }
 
 async fn list(desk: Desk, fields: Fields) -> Answer {
-    let names = Names::load(&desk.app).await?;
+    let names = Names::load(&desk.app).await?.with_invites(&desk).await?;
     let (kind, member) = (fields.text("kind"), fields.text("member"));
     let (from, until) = (fields.text("from"), fields.text("until"));
     let before: Option<i64> = fields.optional("before", "Page")?;

@@ -12,7 +12,7 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::host::now;
 
-pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 
 /// Pairs in the order in which they were sent. Unknown ones are ignored, missing ones are empty.
 #[derive(Debug, Clone, Default)]

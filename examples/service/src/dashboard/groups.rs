@@ -240,7 +240,7 @@ async fn detail(desk: Desk, Path(id): Path<String>) -> Answer {
         .members(&actor, host, held, &Page::first(500)?)
         .await?
         .members;
-    let named = |membership: &guestlist::Membership| {
+    let shown = |membership: &guestlist::Membership| {
         (path_of(&membership.member), names.membership(membership))
     };
     let is_listed = |value: &str| inside.iter().any(|one| one.value == value);
@@ -254,7 +254,7 @@ async fn detail(desk: Desk, Path(id): Path<String>) -> Answer {
         by_membership: held
             .iter()
             .filter(|one| !is_listed(&value_of(&one.member)))
-            .map(named)
+            .map(shown)
             .collect(),
         candidates: approved
             .iter()

@@ -80,7 +80,6 @@ pub(super) struct Waiting {
     pub(super) kind: &'static str,
     pub(super) door: &'static str,
     pub(super) days: String,
-    pub(super) since: When,
     pub(super) answers: Vec<String>,
 }
 
@@ -98,7 +97,6 @@ impl Waiting {
                 0 => "today".to_owned(),
                 days => view::plural(days, "day", "days"),
             },
-            since: When(membership.opened_at),
             answers: membership.answers.clone(),
         }
     }
@@ -271,7 +269,7 @@ async fn batch(desk: Desk, fields: Fields) -> Answer {
     for (member, outcome) in members.iter().zip(outcomes) {
         if let Err(error) = outcome {
             let name = names.member(member);
-            said.push_str(&format!(" {name}: {}", Problem::from(error).sentence()));
+            said = format!("{said} {name}: {}", Problem::from(error).sentence());
         }
     }
     // It travels in a cookie.
@@ -288,8 +286,7 @@ struct Detail {
     name: String,
     organization: bool,
     badge: Badge,
-    pending: bool,
-    approved: bool,
+    state: &'static str,
     blocked: Option<String>,
     removed: bool,
     again: bool,
@@ -351,8 +348,7 @@ async fn detail(desk: Desk, Path((kind, id)): Path<(String, String)>) -> Answer 
         path: path_of(&member),
         organization,
         badge: view::status(status),
-        pending: status == Some(Status::Pending),
-        approved: status == Some(Status::Approved),
+        state: status.map_or("", Status::as_str),
         blocked: membership.block.as_ref().map(|block| {
             let reason = block.reason.as_ref().map(ToString::to_string);
             let by = names.by(&block.by);
@@ -441,11 +437,11 @@ async fn approve(desk: Desk, Path((kind, id)): Path<(String, String)>, fields: F
     }
     let host = desk.host()?;
     let guests = &desk.app.guests;
-    let changed = guests
+    let outcome = guests
         .approve_with(&desk.actor(), host, &member, changes)
         .await?;
     let name = Names::load(&desk.app).await?.member(&member);
-    let said = if changed.changed {
+    let said = if outcome.changed {
         format!("{name} is approved and has access now.")
     } else {
         format!("{name} was approved before.")

@@ -96,7 +96,7 @@ struct Insights {
     shell: Shell,
     links: Vec<LinkFunnel>,
     days: Vec<Day>,
-    lines: Vec<(u64, u64)>,
+    grid: Vec<(u64, u64)>,
     busy: Vec<(String, u64, u64)>,
     asked: u64,
     joined: u64,
@@ -119,15 +119,14 @@ async fn page(desk: Desk) -> Answer {
             label: label_of(&listing.link),
             badge: listing.condition.into(),
             bars: funnel_bars(&funnels),
-            share: if claims == 0 {
-                "nobody came yet".to_owned()
-            } else {
-                format!("{} % let in", approvals * 100 / claims)
-            },
+            share: (approvals * 100).checked_div(claims).map_or_else(
+                || "nobody came yet".to_owned(),
+                |share| format!("{share} % let in"),
+            ),
         });
     }
-    let (days, lines, audit_refused) = match over_time(&desk).await {
-        Ok((days, lines)) => (days, lines, None),
+    let (days, grid, audit_refused) = match over_time(&desk).await {
+        Ok((days, grid)) => (days, grid, None),
         Err(problem) => (Vec::new(), Vec::new(), Some(problem.sentence())),
     };
     let busy = days.iter().rev().filter(|day| day.asked + day.joined > 0);
@@ -140,7 +139,7 @@ async fn page(desk: Desk) -> Answer {
         asked: days.iter().map(|day| day.asked).sum(),
         joined: days.iter().map(|day| day.joined).sum(),
         days,
-        lines,
+        grid,
         span: DAYS,
         audit_refused,
     })
@@ -203,6 +202,6 @@ async fn over_time(desk: &Desk) -> Result<Chart, super::problem::Problem> {
             }),
         }
     });
-    let lines = (0..=4).map(|part| (150 - 35 * part, most / 4 * part));
-    Ok((days.collect(), lines.collect()))
+    let grid = (0..=4).map(|part| (150 - 35 * part, most / 4 * part));
+    Ok((days.collect(), grid.collect()))
 }

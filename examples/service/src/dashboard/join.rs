@@ -1,7 +1,9 @@
 //! The join page: what a link or an e-mail invite opens, before anybody signs in, and joining.
 
+use std::net::SocketAddr;
+
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -177,7 +179,12 @@ async fn claimant(app: &App, headers: &HeaderMap, fields: &Fields) -> Result<Des
     }
 }
 
-async fn join(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Answer {
+async fn join(
+    State(app): State<App>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Answer {
     let desk = match claimant(&app, &headers, &fields).await {
         Ok(desk) => desk,
         Err(response) => return Ok(response),
@@ -185,7 +192,8 @@ async fn join(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Ans
     let token = InviteToken::parse(fields.text("token")).map_err(guestlist::Error::from)?;
     let (actor, claim) = joining(&desk, fields.text("as"))?;
     let claim = fields.all("answer").fold(claim, Claim::answer);
-    let guests = app.guests.clone();
+    // Guessing is limited by address, too. Behind a proxy, take the one that it states.
+    let guests = app.guests.from_address(address.ip());
     let changed = match token.kind() {
         TokenKind::Link => guests.claim(&actor, &token, claim).await?,
         TokenKind::EmailInvite => guests.accept(&actor, &token, claim).await?,

@@ -11,8 +11,8 @@ use guestlist::membership::By;
 use guestlist::membership::link::{Approval, Link, LinkCondition, LinkStatus, UseState};
 use guestlist::types::{EmailDomain, GroupId};
 use guestlist::{
-    Expiry, Funnel, IdempotencyKey, Issued, JoinedBy, Lasting, LinkDraft, LinkFilter, LinkId,
-    LinkListing, Page, Pattern, Pause, Preset, PresetGrant, Uses,
+    Action, Expiry, Funnel, IdempotencyKey, Issued, JoinedBy, Lasting, LinkDraft, LinkFilter,
+    LinkId, LinkListing, Page, Pattern, Pause, Preset, PresetGrant, Uses,
 };
 
 use super::desk::{Desk, Shell, done, redirect};
@@ -253,8 +253,8 @@ async fn filled(desk: &Desk, fields: &Fields) -> Result<LinkForm, Problem> {
     let permissions = (0..ROWS).map(|number| Permission {
         number,
         pattern: fields.text(&format!("pattern{number}")).to_owned(),
-        actions: guestlist::Action::ALL
-            .map(|action| action.as_str())
+        actions: Action::ALL
+            .map(Action::as_str)
             .into_iter()
             .filter(|name| fields.has(&format!("actions{number}"), name))
             .collect(),
@@ -281,7 +281,7 @@ async fn filled(desk: &Desk, fields: &Fields) -> Result<LinkForm, Problem> {
 async fn new(desk: Desk) -> Answer {
     let mut form = filled(&desk, &Fields::default()).await?;
     if let Some(first) = form.permissions.first_mut() {
-        first.pattern = "shared/".to_owned();
+        first.pattern.push_str("shared/");
         first.actions = vec!["read"];
     }
     form_page(&desk, None, form, None).await
@@ -570,7 +570,7 @@ async fn of_link(desk: &Desk, link: &Link) -> Result<LinkForm, Problem> {
             number,
             pattern: grant.map_or(String::new(), |grant| grant.pattern.as_str().to_owned()),
             actions: grant.map_or(Vec::new(), |grant| {
-                grant.actions.iter().map(|action| action.as_str()).collect()
+                grant.actions.iter().map(Action::as_str).collect()
             }),
         }
     });

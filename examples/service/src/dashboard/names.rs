@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use guestlist::membership::By;
-use guestlist::{Actor, Member, Membership, OrgId, UserId};
+use guestlist::{
+    Actor, InviteFilter, InviteId, LinkFilter, LinkId, Member, Membership, OrgId, Page, UserId,
+};
 
+use super::desk::Desk;
+use super::links::label_of;
 use super::problem::Problem;
 use super::view;
 use crate::app::App;
@@ -13,6 +17,8 @@ use crate::app::App;
 pub(super) struct Names {
     users: BTreeMap<UserId, (String, String)>,
     organizations: BTreeMap<OrgId, String>,
+    links: BTreeMap<LinkId, String>,
+    invites: BTreeMap<InviteId, String>,
 }
 
 impl Names {
@@ -27,7 +33,39 @@ impl Names {
             organizations: organizations
                 .map(|entry| (entry.id, entry.title.to_string()))
                 .collect(),
+            links: BTreeMap::new(),
+            invites: BTreeMap::new(),
         })
+    }
+
+    /// Also the links and e-mail invites of an organization, the oldest five hundred, for whoever
+    /// may see them.
+    pub(super) async fn with_invites(mut self, desk: &Desk) -> Result<Self, Problem> {
+        let (guests, actor, host) = (&desk.app.guests, desk.actor(), desk.host()?);
+        let page = Page::first(500)?;
+        if let Ok(found) = guests
+            .links(&actor, host, LinkFilter::default(), &page)
+            .await
+        {
+            let links = found.links.iter().map(|listing| &listing.link);
+            self.links
+                .extend(links.map(|link| (link.id, label_of(link))));
+        }
+        let filter = InviteFilter::default();
+        if let Ok(found) = guests.invites(&actor, host, filter, &page).await {
+            let invites = found.invites.into_iter();
+            self.invites
+                .extend(invites.map(|invite| (invite.id, invite.address.to_string())));
+        }
+        Ok(self)
+    }
+
+    pub(super) fn link(&self, id: LinkId) -> String {
+        self.links.get(&id).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn invite(&self, id: InviteId) -> String {
+        self.invites.get(&id).cloned().unwrap_or_default()
     }
 
     pub(super) fn user(&self, id: &UserId) -> String {

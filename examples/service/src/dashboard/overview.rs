@@ -66,7 +66,7 @@ async fn page(desk: Desk) -> Answer {
             number.to_string()
         }
     };
-    let names = Names::load(&desk.app).await?;
+    let names = Names::load(&desk.app).await?.with_invites(&desk).await?;
     let mut tiles = Vec::new();
     let pending = guests.pending(&actor, host, None, &hundred).await;
     let may_review = pending.is_ok();

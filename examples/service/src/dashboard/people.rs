@@ -48,7 +48,6 @@ struct Row {
     name: String,
     email: String,
     role: String,
-    role_words: String,
     since: Option<When>,
     myself: bool,
 }
@@ -105,7 +104,6 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
             path: path_of(&membership.member),
             name: names.user(user),
             email: names.email(user),
-            role_words: view::words(&role),
             role,
             since: membership.approved_at.map(When),
             myself: *user == desk.user.id,
@@ -207,7 +205,7 @@ async fn invite(desk: Desk, fields: Fields) -> Answer {
             InviteOutcome::Duplicate { .. } => "stands there twice",
             InviteOutcome::NotSent | InviteOutcome::Failed(_) => "was not sent: try again",
         };
-        said.push_str(&format!(" {address}: {why}."));
+        said = format!("{said} {address}: {why}.");
     }
     let said: String = said.chars().take(900).collect();
     Ok(done("/people", &said))

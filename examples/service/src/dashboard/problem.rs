@@ -138,8 +138,9 @@ impl From<Error> for Problem {
         let status = match &refused {
             Error::Command(_) => of_command(code),
             Error::Token(_) => StatusCode::NOT_FOUND,
-            Error::Contended | Error::NotSealed => StatusCode::CONFLICT,
-            Error::KeyReused | Error::OutcomeErased => StatusCode::CONFLICT,
+            Error::Contended | Error::NotSealed | Error::KeyReused | Error::OutcomeErased => {
+                StatusCode::CONFLICT
+            }
             Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Page(_) | Error::Cursor => StatusCode::BAD_REQUEST,
             _ => {

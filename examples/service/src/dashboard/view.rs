@@ -6,7 +6,7 @@ use askama::filters::HtmlSafe;
 use guestlist::membership::By;
 use guestlist::membership::invite::InvitePhase;
 use guestlist::membership::link::LinkCondition;
-use guestlist::{ActionSet, Pattern, Status, Timestamp};
+use guestlist::{Action, ActionSet, Pattern, Status, Timestamp};
 
 use crate::host::now;
 
@@ -164,7 +164,7 @@ pub(super) fn status(status: Option<Status>) -> Badge {
 
 /// As in `read, create`.
 pub(super) fn actions(set: ActionSet) -> String {
-    let names: Vec<&str> = set.iter().map(|action| action.as_str()).collect();
+    let names: Vec<&str> = set.iter().map(Action::as_str).collect();
     names.join(", ")
 }
 

@@ -13,8 +13,8 @@ use super::{Failure, Made, organization, person};
 use crate::app::App;
 use crate::host::User;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Goes to this long ago.
 fn ago(app: &App, days: u32, hours: u32) {

@@ -11,15 +11,15 @@ const { raw } = require("./raw");
 const [, , base, demoFile] = process.argv;
 const fixture = JSON.parse(fs.readFileSync(demoFile, "utf8"));
 
-/// From generating a link to a removal: Widgets Inc. is the host, and `guest` joins.
-async function membership(browser, strangers, guest, options) {
+/// From generating a link to a removal: `inviting` is the host, and `guest` joins.
+async function membership(browser, strangers, inviting, guest, options) {
   const host = await person(browser, base, strangers, options);
   const other = await person(browser, base, strangers, options);
   const scripted = options.javaScriptEnabled !== false;
   const label = `For ${guest.title}`;
 
-  await signIn(host, "Wanda Grimes");
-  await see(host, "Widgets Inc.");
+  await signIn(host, inviting.owner);
+  await see(host, inviting.title);
   await host.goto("/users");
   await press(host, "+ Add external user");
   await host.fill("#pattern0", "/wrong");
@@ -39,7 +39,7 @@ async function membership(browser, strangers, guest, options) {
 
   // The other side sees what it opens before signing in, and the sign-in leads back.
   await other.goto(first);
-  await see(other, "Join Widgets Inc.", "@widgets-inc", label, "Widgets Inc. reviews your request", "Which team?");
+  await see(other, `Join ${inviting.title}`, `@${inviting.name}`, label, `${inviting.title} reviews your request`, "Which team?");
   await press(other, "Sign in to go on");
   await other.getByRole("button", { name: new RegExp(guest.owner) }).click();
   await other.waitForURL(/\/join/);
@@ -47,7 +47,7 @@ async function membership(browser, strangers, guest, options) {
   await other.getByLabel("Which team?").fill("Design <b>");
   await other.getByLabel("Since when?").fill("2019");
   await press(other, "Ask to join");
-  await see(other, "Your request to join Widgets Inc. was sent. It waits for review.", "Pending");
+  await see(other, `Your request to join ${inviting.title} was sent. It waits for review.`, "Pending");
   await other.reload();
   same("it is said once", await other.locator(".flash").count(), 0);
   await fits(other);
@@ -61,7 +61,7 @@ async function membership(browser, strangers, guest, options) {
   await see(host, `${guest.title} is approved and has access now.`, "Approved", "Proxy user", guest.name, "in 29 days");
   await fits(host);
   await host.goto("/incoming");
-  await see(host, "by Wanda Grimes");
+  await see(host, `by ${inviting.owner}`);
 
   // What the host shares is there, and nothing else.
   const key = `shared/for-${guest.name}`;
@@ -72,9 +72,9 @@ async function membership(browser, strangers, guest, options) {
     await press(host, "Write");
     await see(host, `${name} was written.`);
   }
-  await other.goto(`/memories/read?key=@widgets-inc/${key}`);
+  await other.goto(`/memories/read?key=@${inviting.name}/${key}`);
   await see(other, "Come in.");
-  const secret = await other.goto(`/memories/read?key=@widgets-inc/private/for-${guest.name}`);
+  const secret = await other.goto(`/memories/read?key=@${inviting.name}/private/for-${guest.name}`);
   same("what is not shared", secret.status(), 404);
   await see(other, "There is no such key, or it is not yours to read.");
   await host.goto("/permissions");
@@ -132,7 +132,7 @@ async function membership(browser, strangers, guest, options) {
   await host.fill("#reason", "the project is over");
   await press(host, "Remove");
   await see(host, `${guest.title} was removed and has no access any more.`, "Removed", "the project is over");
-  same("access has ended", (await other.goto(`/memories/read?key=@widgets-inc/${key}`)).status(), 404);
+  same("access has ended", (await other.goto(`/memories/read?key=@${inviting.name}/${key}`)).status(), 404);
   await other.goto("/outgoing");
   await see(other, "Removed", "the project is over");
   await other.goto(third);
@@ -151,8 +151,8 @@ async function membership(browser, strangers, guest, options) {
     await see(other, "It waits for review.");
   };
   await ask();
-  await press(other, "Cancel the request to Widgets Inc.");
-  await see(other, "Your request to join Widgets Inc. was withdrawn.", "Cancelled");
+  await press(other, `Cancel the request to ${inviting.title}`);
+  await see(other, `Your request to join ${inviting.title} was withdrawn.`, "Cancelled");
   await ask();
   await host.goto("/incoming");
   await host.getByLabel(`Tick ${guest.title}`).check();
@@ -165,10 +165,10 @@ async function membership(browser, strangers, guest, options) {
   await press(host, "Approve ticked");
   await see(host, "1 approved.");
   await other.goto("/outgoing");
-  await press(other, "Leave Widgets Inc.");
-  await see(other, "Leave Widgets Inc.?");
+  await press(other, `Leave ${inviting.title}`);
+  await see(other, `Leave ${inviting.title}?`);
   await press(other, "Leave");
-  await see(other, "You have left Widgets Inc.", "Cancelled");
+  await see(other, `You have left ${inviting.title}`, "Cancelled");
   await host.goto("/users");
   await press(host, label);
   await press(host, "Delete");
@@ -177,7 +177,7 @@ async function membership(browser, strangers, guest, options) {
   same("a deleted link", (await other.goto(fourth)).status(), 404);
 
   await host.goto("/audit?kind=membership-removed");
-  await see(host, "Membership removed", guest.title, "Wanda Grimes", "the project is over");
+  await see(host, "Membership removed", guest.title, inviting.owner, "the project is over");
   await press(host, "Clear");
   await see(host, "Link deleted", "Membership left");
   await host.context().close();
@@ -369,21 +369,28 @@ async function elsewhere(browser) {
   const strangers = [];
   const statuses = await raw(base, fixture);
   await Promise.all([
-    (async () => {
-      await membership(browser, strangers, { name: "bravo", title: "Bravo Studio", owner: "Bob Tanaka" }, {});
-      await membership(browser, strangers, { name: "charlie", title: "Charlie & Sons", owner: "Carol Mbeki" }, {
-        javaScriptEnabled: false, colorScheme: "dark", viewport: { width: 360, height: 740 },
-      });
-    })(),
+    membership(
+      browser, strangers,
+      { name: "widgets-inc", title: "Widgets Inc.", owner: "Wanda Grimes" },
+      { name: "bravo", title: "Bravo Studio", owner: "Bob Tanaka" },
+      {},
+    ),
+    membership(
+      browser, strangers,
+      { name: "acme-docs", title: "Acme Docs", owner: "Ada Ashby" },
+      { name: "charlie", title: "Charlie & Sons", owner: "Carol Mbeki" },
+      { javaScriptEnabled: false, colorScheme: "dark", viewport: { width: 360, height: 740 } },
+    ),
     (async () => {
       await invite(browser, strangers);
       await groups(browser, strangers);
       await elsewhere(browser);
     })(),
+    // One after the other: each counts what is on record, and each shows a link once.
     (async () => {
-      for (const [theme, width] of [["light", 1280], ["dark", 1280], ["light", 360], ["dark", 360]]) {
-        await look(browser, base, strangers, theme, width);
-      }
+      await look(browser, base, strangers, "light", 1280);
+      await look(browser, base, strangers, "dark", 1280);
+      await look(browser, base, strangers, "light", 360);
     })(),
   ]);
   same("nothing was asked of anybody else", strangers.join(" "), "");

@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/users/pause", post(pause))
         .route("/users/resume", post(resume))
         .route("/users/key", post(access_key))
+        .route("/users/key/revoke", post(revoke_access_key))
         .route("/links/{id}", get(detail))
         .route("/links/{id}/edit", get(edit_page).post(edit))
         .route("/links/{id}/reveal", post(reveal))
@@ -74,6 +75,14 @@ struct List {
     paused: bool,
     refused: Option<String>,
     organization: String,
+    keys: Vec<KeyRow>,
+}
+
+/// One of the signed-in person's own keys.
+struct KeyRow {
+    id: String,
+    organization: String,
+    created: When,
 }
 
 async fn list(desk: Desk, fields: Fields) -> Answer {
@@ -98,7 +107,17 @@ async fn list(desk: Desk, fields: Fields) -> Answer {
         }
         Err(error) => return Err(error.into()),
     }
+    let keys = desk.app.host.access_keys(&desk.user.id).await?;
+    let keys = keys.into_iter().map(|key| KeyRow {
+        id: key.id,
+        organization: key.organization.map_or_else(
+            || "any organization".to_owned(),
+            |id| names.organization(&id),
+        ),
+        created: When(key.created_at),
+    });
     show(&List {
+        keys: keys.collect(),
         shell: desk.shell("API keys & users", "users").await,
         links,
         next,
@@ -760,4 +779,18 @@ async fn access_key(desk: Desk) -> Result<Response, Problem> {
         key: issued,
         organization: entry.title.to_string(),
     })
+}
+
+async fn revoke_access_key(desk: Desk, fields: Fields) -> Answer {
+    let host = &desk.app.host;
+    if !host
+        .revoke_access_key(&desk.user.id, fields.text("key"))
+        .await?
+    {
+        return Err(Problem::not_found());
+    }
+    Ok(done(
+        "/users",
+        "The access key was revoked: programs that have it are signed out.",
+    ))
 }

@@ -54,9 +54,8 @@ async function raw(base, fixture) {
     same(`GET ${address}`, (await fetched(address, { headers: own })).status, 405);
   }
 
-  const link = "lnk_00000000-0000-7000-8000-000000000000";
   const id = "00000000-0000-7000-8000-000000000000";
-  const gets = ["/", "/users", "/users/new", `/links/${link}`, `/links/${link}/edit`, `/links/${link}/delete`, "/links/nonsense",
+  const gets = ["/", "/users", "/users/new", `/links/${id}`, `/links/${id}/edit`, `/links/${id}/delete`, "/links/nonsense",
     "/incoming", "/incoming/org/x", "/incoming/user/x", "/incoming/cat/x", "/incoming/org/%ff", "/incoming/org/..%2f..",
     "/incoming/org/x/remove", "/outgoing", "/outgoing/leave", "/outgoing/leave?host=x&as=org", "/outgoing/leave?host=%00",
     "/people", "/people?q=%00", "/people?people=zzz", `/people/invites/${id}/revoke`, "/groups", `/groups/${id}`, "/groups/%F0%9F",
@@ -65,8 +64,8 @@ async function raw(base, fixture) {
     "/audit?before=-9223372036854775808", "/audit?from=0000-00-00", "/audit?member=org:", "/audit?kind=nonsense",
     "/memories", "/memories/read", "/memories/read?key=..", "/memories/read?key=@a/@b/c", "/memories/read?key=@nobody/x",
     "/join", "/join?token=%00", "/sign-in?next=%00"];
-  const posts = ["/users/new", "/users/pause", "/users/resume", `/links/${link}/edit`, `/links/${link}/reveal`,
-    `/links/${link}/refresh`, `/links/${link}/disable`, `/links/${link}/enable`, `/links/${link}/delete`, "/incoming/batch",
+  const posts = ["/users/new", "/users/pause", "/users/resume", "/users/key/revoke", `/links/${id}/edit`, `/links/${id}/reveal`,
+    `/links/${id}/refresh`, `/links/${id}/disable`, `/links/${id}/enable`, `/links/${id}/delete`, "/incoming/batch",
     "/incoming/org/x/approve", "/incoming/org/x/reject", "/incoming/user/x/remove", "/incoming/org/x/block",
     "/incoming/org/x/unblock", "/incoming/org/x/lift", "/outgoing/leave", "/outgoing/cancel", "/people/invite",
     `/people/invites/${id}/resend`, `/people/invites/${id}/revoke`, "/people/x/role", "/groups", "/groups/external",
@@ -103,6 +102,17 @@ async function raw(base, fixture) {
   same("there is one", listed.split(">Once<").length - 1, 1);
   check("what people write is text", !(await (await form("/groups", "name=%3Cscript%3Ealert(1)%3C/script%3E", own)).text()).includes("<script>alert"));
   check("also in a list", !(await (await fetched("/groups", { headers: own })).text()).includes("<script>alert"));
+
+  // An access key signs in until it is revoked, and nobody else revokes it.
+  const made = /id="secret" value="(svc_[^"]+)"/.exec(await (await form("/users/key", "", own)).text())[1];
+  answer = await form("/sign-in", `key=${fixture.ensue.orgs.bravo.owner_token}`);
+  const other = { cookie: answer.headers.get("set-cookie").split(";")[0] };
+  const [newest] = /name="key" value="\w+"/.exec(await (await fetched("/users", { headers: own })).text());
+  const revoked = `key=${newest.split('"')[3]}`;
+  same("somebody else's key", (await form("/users/key/revoke", revoked, other)).status, 404);
+  same("it signs in", (await form("/sign-in", `key=${made}`)).status, 303);
+  same("it is revoked", (await form("/users/key/revoke", revoked, own)).status, 303);
+  same("and signs nobody in", (await form("/sign-in", `key=${made}`)).status, 422);
 
   const page = await fetched("/users", { headers: own });
   check("nothing is loaded from elsewhere", page.headers.get("content-security-policy").includes("default-src 'none'"));

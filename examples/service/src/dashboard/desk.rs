@@ -198,18 +198,20 @@ pub(super) fn done(path: &str, said: &str) -> Response {
 
 /// Sets the cookie of a session, or takes it back.
 pub(super) fn with_session(app: &App, mut response: Response, session: Option<&str>) -> Response {
+    if let Ok(cookie) = HeaderValue::from_str(&session_cookie(&app.public_url, session)) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn session_cookie(public_url: &str, session: Option<&str>) -> String {
     let (value, age) = session.map_or(("", 0), |session| (session, SESSION_SECONDS));
-    let secure = if app.public_url.starts_with("https:") {
+    let secure = if public_url.starts_with("https:") {
         "; Secure"
     } else {
         ""
     };
-    let cookie =
-        format!("{SESSION}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    response
+    format!("{SESSION}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
 }
 
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -324,4 +326,53 @@ async fn problem_page(app: &App, headers: &HeaderMap, problem: &Problem) -> Resp
     let mut response = show(&page).unwrap_or_else(|_| problem.status.into_response());
     *response.status_mut() = problem.status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_goes_on_within_this_service_only() {
+        for own in ["/", "/users", "/join?token=glj_x", "/a?b=c&d=%20"] {
+            assert_eq!(own_path(own), own);
+        }
+        for other in [
+            "",
+            "users",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "/a\nb",
+            "/a b",
+            "/\u{e4}",
+        ] {
+            assert_eq!(own_path(other), "/");
+        }
+    }
+
+    #[test]
+    fn a_session_is_sent_encrypted_where_the_service_is() {
+        let cookie = session_cookie("https://app.example", Some("svc_x"));
+        assert!(cookie.starts_with("session=svc_x; ") && cookie.ends_with("; Secure"));
+        assert!(!session_cookie("http://127.0.0.1:8080", Some("svc_x")).contains("Secure"));
+        assert!(session_cookie("https://app.example", None).contains("Max-Age=0"));
+    }
+
+    #[test]
+    fn what_stands_in_a_query_comes_back_as_it_was() {
+        assert_eq!(encoded("/join?a=b&c"), "/join%3Fa%3Db%26c");
+        assert_eq!(encoded("\u{e4} \u{0}"), "%C3%A4%20%00");
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=1; session=x=y"));
+        headers.append(COOKIE, HeaderValue::from_static("flash=z"));
+        assert_eq!(cookie(&headers, "session"), Some("x=y"));
+        assert_eq!(cookie(&headers, "flash"), Some("z"));
+        assert_eq!(cookie(&headers, "sess"), None);
+    }
 }

@@ -17,8 +17,8 @@ pub(super) struct When(pub(super) Timestamp);
 impl When {
     pub(super) fn words(self) -> String {
         let (then, now) = (self.0.as_micros(), now().as_micros());
-        let seconds = (now - then).abs() / 1_000_000;
-        let count = |number: i64, unit: &str| {
+        let seconds = now.abs_diff(then) / 1_000_000;
+        let count = |number: u64, unit: &str| {
             let plural = if number == 1 { "" } else { "s" };
             format!("{number} {unit}{plural}")
         };
@@ -195,4 +195,31 @@ pub(super) const fn by(by: &By) -> Option<&'static str> {
 
 pub(super) fn plural(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let at = |seconds: i64| {
+            When(Timestamp::from_micros(
+                now().as_micros() + seconds * 1_000_000,
+            ))
+        };
+        assert_eq!(at(-5).words(), "just now");
+        assert_eq!(at(-61).words(), "1 minute ago");
+        assert_eq!(at(-2 * 3_600 - 5).words(), "2 hours ago");
+        assert_eq!(at(3 * 86_400 + 60).words(), "in 3 days");
+        let date = When(Timestamp::from_micros(1_772_359_200_000_000));
+        assert_eq!(
+            (date.words(), date.day()),
+            ("1 Mar 2026".into(), "2026-03-01".into())
+        );
+        assert_eq!(date.exact(), "2026-03-01 10:00:00");
+        for odd in [i64::MIN, i64::MAX] {
+            assert!(!When(Timestamp::from_micros(odd)).words().is_empty());
+        }
+    }
 }

@@ -32,7 +32,7 @@ async function person(browser, base, strangers, options = {}) {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 }, baseURL: base, acceptDownloads: false, ...options,
   });
-  context.setDefaultTimeout(15000);
+  context.setDefaultTimeout(30000);
   context.on("request", (request) => {
     if (new URL(request.url()).origin !== base) strangers.push(request.url());
   });

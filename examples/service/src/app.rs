@@ -14,7 +14,7 @@ use guestlist::{
 use guestlist_mail::{FileMailer, Letterhead};
 use sqlx::postgres::PgPoolOptions;
 
-use crate::host::{Database, Host, HostDirectory, Kind, new_id};
+use crate::host::{Database, Host, HostClock, HostDirectory, Kind, new_id};
 use crate::operations::MetricsObserver;
 use crate::secrets::Secrets;
 
@@ -26,6 +26,7 @@ pub(crate) type Guests = Guestlist<Arc<dyn Store>>;
 pub struct App {
     pub(crate) guests: Guests,
     pub(crate) host: Host,
+    pub(crate) clock: HostClock,
     /// Where this service is found from outside, without a slash at its end.
     pub(crate) public_url: Arc<str>,
     /// Whether anybody may sign in as one of the people of the demo.
@@ -86,12 +87,14 @@ impl App {
         let host = Host::new(database);
         let secrets = Secrets::in_folder(data)?;
         let letterhead = Letterhead::new("invites@guestlist.example".parse()?);
+        let clock = HostClock::default();
         let join_url: JoinUrl = format!("{public_url}/join").parse()?;
         let guests = Guestlist::builder(
             store,
             PepperRing::new(PepperId::new(1), Pepper::from_bytes(&secrets.pepper)?),
         )
         .roles(RoleCatalog::gitbook())
+        .clock(clock.clone())
         .join_url(join_url, UrlStyle::Query)
         .seals(SealRing::new(
             SealKeyId::new(1),
@@ -112,6 +115,7 @@ impl App {
         Ok(Self {
             guests,
             host,
+            clock,
             public_url: public_url.into(),
             demo,
         })

@@ -1,5 +1,7 @@
 //! The people and organizations that a demo begins with, and the file that tells about them.
 
+mod showcase;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +64,7 @@ pub fn write(fixture: &Value, file: &Path) -> io::Result<()> {
 ///
 /// When the database or guestlist refuses.
 pub async fn fill(app: &App) -> Result<Value, Failure> {
+    showcase::fill(app).await?;
     let a = organization(
         app,
         "acme-docs",

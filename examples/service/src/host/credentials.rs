@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guestlist::{OrgId, UserId};
+use guestlist::{OrgId, Timestamp, UserId};
 
 use super::database::DatabaseError;
 use super::users::User;
@@ -34,6 +34,15 @@ pub(crate) struct SignedIn {
     pub(crate) user: User,
     /// The organization that this person acts in, where the credential says so.
     pub(crate) organization: Option<OrgId>,
+}
+
+/// A program's credential, without its secret.
+#[derive(Debug, Clone)]
+pub(crate) struct AccessKey {
+    /// What is kept of the secret: names it, and opens nothing.
+    pub(crate) id: String,
+    pub(crate) organization: Option<OrgId>,
+    pub(crate) created_at: Timestamp,
 }
 
 impl Host {
@@ -124,5 +133,47 @@ impl Host {
             )
             .await?;
         Ok(())
+    }
+
+    /// The programs' credentials of a user, newest first.
+    pub(crate) async fn access_keys(&self, user: &UserId) -> Result<Vec<AccessKey>, DatabaseError> {
+        self.database
+            .query(
+                "select hash, organization, created_at from app_credentials \
+                 where user_id = $1 and kind = $2 order by created_at desc, hash limit 200",
+                vec![user.as_str().into(), Kind::Bearer.as_str().into()],
+            )
+            .await?
+            .iter()
+            .map(|row| {
+                let organization = row.optional(1)?;
+                Ok(AccessKey {
+                    id: row.text(0)?,
+                    organization: organization.and_then(|id| OrgId::parse(&id).ok()),
+                    created_at: Timestamp::from_micros(row.int(2)?),
+                })
+            })
+            .collect()
+    }
+
+    /// Ends one of them; whether there was one.
+    pub(crate) async fn revoke_access_key(
+        &self,
+        user: &UserId,
+        id: &str,
+    ) -> Result<bool, DatabaseError> {
+        let gone = self
+            .database
+            .first(
+                "delete from app_credentials where hash = $1 and user_id = $2 and kind = $3 \
+                 returning hash",
+                vec![
+                    id.into(),
+                    user.as_str().into(),
+                    Kind::Bearer.as_str().into(),
+                ],
+            )
+            .await?;
+        Ok(gone.is_some())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here decides who may do what. Replace it with what you have.
 
+mod clock;
 mod credentials;
 mod database;
 mod directory;
@@ -17,11 +18,12 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use guestlist::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use clock::HostClock;
 pub(crate) use credentials::{Kind, SignedIn};
 pub(crate) use database::{Database, DatabaseError, Value};
 pub(crate) use directory::HostDirectory;
 pub(crate) use memories::Memory;
-pub(crate) use organizations::OrganizationEntry;
+pub(crate) use organizations::{NewOrganizationError, OrganizationEntry};
 pub(crate) use users::User;
 
 /// The application's own tables.

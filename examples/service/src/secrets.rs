@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use guestlist::{Entropy as _, SystemEntropy};
+
 /// What tokens and sealed tokens need; without it a copy of the database opens nothing.
 pub(crate) struct Secrets {
     pub(crate) pepper: [u8; 32],
@@ -22,7 +24,7 @@ impl Secrets {
             Ok(bytes) => Self::from_bytes(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut bytes = [0; 128];
-                getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+                SystemEntropy.fill(&mut bytes).map_err(io::Error::other)?;
                 // Two processes that start at once: the second one fails here, and is started again.
                 let mut file = OpenOptions::new()
                     .write(true)

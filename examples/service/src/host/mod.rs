@@ -12,10 +12,8 @@ mod teams;
 mod user_names;
 mod users;
 
-use std::time::SystemTime;
-
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use guestlist::Timestamp;
+use guestlist::{Clock as _, Entropy as _, SystemClock, SystemEntropy, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use clock::HostClock;
@@ -40,16 +38,15 @@ impl Host {
 
 /// Now, by the clock of this machine.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    SystemClock.now()
 }
 
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     // Without randomness there are no ids and no secrets: nothing could go on.
-    getrandom::fill(&mut bytes).expect("the system has randomness");
+    SystemEntropy
+        .fill(&mut bytes)
+        .expect("the system has randomness");
     bytes
 }
 

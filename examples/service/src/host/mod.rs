@@ -19,7 +19,7 @@ pub(crate) use credentials::{Kind, SignedIn};
 pub(crate) use database::{Database, DatabaseError, Value};
 pub(crate) use directory::HostDirectory;
 pub(crate) use memories::Memory;
-pub(crate) use organizations::OrganizationEntry;
+pub(crate) use organizations::{NewOrganizationError, OrganizationEntry};
 pub(crate) use users::User;
 
 /// The application's own tables.

@@ -248,4 +248,27 @@ mod tests {
             assert_eq!(kind, "application/problem+json");
         }
     }
+
+    #[tokio::test]
+    async fn browsers_are_told_to_come_back_encrypted_only_where_that_works() {
+        use crate::app::Location;
+
+        for (public_url, told) in [
+            ("https://guests.example", true),
+            ("http://localhost", false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let database = Location::Sqlite(folder.path().join("service.db"));
+            let app = App::open(&database, folder.path(), public_url, false)
+                .await
+                .unwrap();
+            let response = router(&app).oneshot(get_of("/healthz")).await.unwrap();
+            let headers = response.headers();
+            assert_eq!(
+                headers.contains_key(STRICT_TRANSPORT_SECURITY),
+                told,
+                "{public_url}"
+            );
+        }
+    }
 }

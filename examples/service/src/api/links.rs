@@ -18,8 +18,8 @@ use super::invites::Invite;
 use super::organizations::{Versioned, versioned};
 use super::problem::{Problem, parse, parse_some};
 use super::shape::{
-    Approval, By, Cause, Condition, Kinds, LinkDraft, LinkStatus, List, Member, Number, Paging, Preset,
-    UseState, json_of, seconds,
+    Approval, By, Cause, Condition, Kinds, LinkDraft, LinkStatus, List, Member, Number, Paging,
+    Preset, UseState, json_of, seconds,
 };
 use crate::app::App;
 

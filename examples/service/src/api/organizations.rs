@@ -19,8 +19,8 @@ use utoipa_axum::routes;
 use super::extract::{At, Body, Caller, MaybeBody, Operator, Params, etag, guests, page};
 use super::problem::{Problem, parse, parse_some};
 use super::shape::{
-    AddressCheck, Joins, Kinds, Lasting, LinkDraft, List, Number, OrganizationStatus, Preset, SecondInvite,
-    Standing, seconds,
+    AddressCheck, Joins, Kinds, Lasting, LinkDraft, List, Number, OrganizationStatus, Preset,
+    SecondInvite, Standing, seconds,
 };
 use crate::app::App;
 use crate::host::new_id;
@@ -319,7 +319,9 @@ impl From<GuestAfterRejection> for AfterRejection {
     fn from(policy: GuestAfterRejection) -> Self {
         match policy {
             GuestAfterRejection::Again => Self::Again,
-            GuestAfterRejection::CoolDown(pause) => Self::CoolDownSeconds(Number::of(pause.as_secs())),
+            GuestAfterRejection::CoolDown(pause) => {
+                Self::CoolDownSeconds(Number::of(pause.as_secs()))
+            }
             GuestAfterRejection::NotThisLink => Self::NotThisLink,
             GuestAfterRejection::InviteOnly => Self::InviteOnly,
         }
@@ -330,9 +332,7 @@ impl From<AfterRejection> for GuestAfterRejection {
     fn from(policy: AfterRejection) -> Self {
         match policy {
             AfterRejection::Again => Self::Again,
-            AfterRejection::CoolDownSeconds(seconds) => {
-                Self::CoolDown(seconds.seconds())
-            }
+            AfterRejection::CoolDownSeconds(seconds) => Self::CoolDown(seconds.seconds()),
             AfterRejection::NotThisLink => Self::NotThisLink,
             AfterRejection::InviteOnly => Self::InviteOnly,
         }

@@ -363,7 +363,9 @@ impl From<guestlist::Expiry> for Expiry {
         match expiry {
             guestlist::Expiry::Never => Self::Never,
             guestlist::Expiry::At(time) => Self::At(time),
-            guestlist::Expiry::After(duration) => Self::AfterSeconds(Number::of(duration.as_secs())),
+            guestlist::Expiry::After(duration) => {
+                Self::AfterSeconds(Number::of(duration.as_secs()))
+            }
         }
     }
 }

@@ -43,6 +43,7 @@ pub struct Config {
     #[arg(long, env = "SERVICE_LOG_JSON")]
     pub log_json: bool,
 
+    /// Something else than serving.
     #[command(subcommand)]
     pub command: Option<Command>,
 }

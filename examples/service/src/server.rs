@@ -1,8 +1,11 @@
 //! One listener, four surfaces, and what all of them need.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -31,6 +34,8 @@ use crate::{api, background, dashboard, gitbook, mcp};
 
 /// The largest body that is read.
 const MAX_BODY: usize = 4 << 20;
+/// How much of a larger body is thrown away before it is refused.
+const MAX_DISCARDED: usize = 16 << 20;
 /// The longest that a request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way have to end, once the service is asked to.
@@ -78,12 +83,32 @@ fn wrapped(surfaces: Router) -> Router {
                 StatusCode::SERVICE_UNAVAILABLE,
                 TIMEOUT,
             ))
+            .layer(middleware::from_fn(refuse_large))
             .layer(RequestBodyLimitLayer::new(MAX_BODY)),
     )
 }
 
 fn header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// Refuses a body that says how large it is and is too large. Some of it is read all the same: a
+/// client that is still sending when the connection is closed never sees the answer.
+async fn refuse_large(request: Request, next: Next) -> Response {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_none_or(|length| length <= MAX_BODY as u64) {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body();
+    let mut left = MAX_DISCARDED;
+    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            break;
+        }
+    }
+    StatusCode::PAYLOAD_TOO_LARGE.into_response()
 }
 
 /// A defect. What it was is in the log of panics, and nobody else's business.

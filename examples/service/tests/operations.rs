@@ -54,6 +54,14 @@ async fn health_readiness_and_metrics() {
     ))
     .await;
     get("/api/v1/no/such/place".to_owned()).await;
+    let links = format!(
+        "{}/api/v1/organizations/{organization}/links",
+        service.url()
+    );
+    let made = client
+        .post(links)
+        .bearer_auth(service.text("/gitbook/users/admin/token"));
+    assert_eq!(made.json(&json!({})).send().await.unwrap().status(), 201);
     let odd = reqwest::Method::from_bytes(b"BREW").unwrap();
     let url = format!("{}/healthz", service.url());
     client.request(odd, url).send().await.unwrap();
@@ -80,7 +88,7 @@ async fn health_readiness_and_metrics() {
         metric(
             &metrics,
             "guestlist_commands_total",
-            &["operation=\"register\""]
+            &["operation=\"create-link\""]
         )
         .is_some()
     );
@@ -166,21 +174,23 @@ fn a_request_under_way_ends_well() {
     let client = std::thread::spawn(move || {
         let body = br#"{"token":"no such token"}"#;
         let mut connection = TcpStream::connect(&address).unwrap();
-        let (first, second) = body.split_at(5);
         write!(
             connection,
             "POST /api/v1/token-previews HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+             content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
             body.len()
         )
         .unwrap();
-        connection.write_all(first).unwrap();
+        // The handler waits for the body.
+        let mut told = [0; 25];
+        connection.read_exact(&mut told).unwrap();
+        assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
         begun.send(()).unwrap();
         // Until nobody new is let in.
         while TcpStream::connect(&address).is_ok() {
             std::thread::yield_now();
         }
-        connection.write_all(second).unwrap();
+        connection.write_all(body).unwrap();
         let mut answer = String::new();
         connection.read_to_string(&mut answer).unwrap();
         answer

@@ -11,11 +11,13 @@ use utoipa_axum::routes;
 
 use super::extract::{At, Body, Caller, Params, Visitor, guests};
 use super::problem::{Problem, parse, parse_some};
-use super::shape::{ActionName, Member, Pattern};
+use super::shape::{ActionName, Member, Pattern, from_objects};
 use crate::app::App;
 
 /// How many questions one call may ask.
 const MAX_CHECKS: usize = 100;
+
+from_objects!(Check);
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -116,7 +118,7 @@ async fn decide(
 
 /// A question of many.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub(crate) struct Check {
     #[schema(value_type = ActionName)]
     action: Action,

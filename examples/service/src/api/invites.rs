@@ -13,14 +13,16 @@ use utoipa_axum::routes;
 use super::extract::{At, Body, Caller, Params, guests, page};
 use super::problem::{Problem, parse, parse_some, title_of};
 use super::shape::{
-    Approval, Delivery, Expiry, InvitePhase, Kinds, Lasting, List, Preset, SignOn, json_of,
-    metadata_of, seconds,
+    Approval, Delivery, Expiry, InvitePhase, Kinds, Lasting, List, Preset, SignOn, from_objects,
+    json_of, metadata_of, seconds,
 };
 use crate::app::App;
 use crate::host::now;
 
 /// How many invites one call may revoke.
 const MAX_BATCH: usize = 100;
+
+from_objects!(Invitee);
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -111,7 +113,7 @@ impl From<EmailInvite> for Invite {
 
 /// Somebody to be invited.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub(crate) struct Invitee {
     /// The e-mail address.
     address: String,

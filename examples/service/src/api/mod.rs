@@ -20,6 +20,7 @@ pub(crate) mod problem;
 mod shape;
 mod webhooks;
 
+use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::{Json, Router};
@@ -102,7 +103,12 @@ pub(crate) fn router(app: App) -> Router {
          img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
     );
-    router.layer(private).merge(docs.layer(own)).with_state(app)
+    router
+        .layer(private)
+        // The server limits all surfaces alike.
+        .layer(DefaultBodyLimit::disable())
+        .merge(docs.layer(own))
+        .with_state(app)
 }
 
 fn header(

@@ -20,7 +20,7 @@ use super::extract::{At, Body, Caller, MaybeBody, Operator, Params, etag, guests
 use super::problem::{Problem, parse, parse_some};
 use super::shape::{
     AddressCheck, Joins, Kinds, Lasting, LinkDraft, List, Number, OrganizationStatus, Preset,
-    SecondInvite, Standing, seconds,
+    SecondInvite, Standing, from_objects, seconds,
 };
 use crate::app::App;
 use crate::host::new_id;
@@ -31,6 +31,8 @@ pub(crate) type Versioned<T> = ([(HeaderName, String); 1], Json<T>);
 pub(crate) fn versioned<T>(updated_at: Timestamp, body: T) -> Versioned<T> {
     ([(ETAG, etag(updated_at))], Json(body))
 }
+
+from_objects!(Seats, Requests);
 
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -341,7 +343,7 @@ impl From<AfterRejection> for GuestAfterRejection {
 
 /// How many can belong to an organization.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub(crate) struct Seats {
     limit: Number,
     /// Whether those who wait for review take a seat.
@@ -362,7 +364,7 @@ impl Seats {
 
 /// Requests without an invite.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct Requests {
     /// Whether they are taken.
     open: bool,

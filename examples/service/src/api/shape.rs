@@ -17,6 +17,44 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::{Problem, of_field, parse, parse_some};
 
+/// Takes these structs from objects only: by itself, serde takes an array for the fields in their
+/// order. They are marked `remote = "Self"`.
+macro_rules! from_objects {
+    ($($name:ident),+ $(,)?) => {
+        $(impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Fields;
+
+                impl<'de> serde::de::Visitor<'de> for Fields {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(
+                        self,
+                        map: A,
+                    ) -> Result<$name, A::Error> {
+                        $name::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    }
+                }
+
+                from.deserialize_map(Fields)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                $name::serialize(self, to)
+            }
+        })+
+    };
+}
+pub(crate) use from_objects;
+
+from_objects!(Preset, PresetGrant, LinkDraft, Member, Sequence);
+
 /// The schema of texts that guestlist has as an enum. Whether they are all is tested.
 macro_rules! texts {
     ($($name:ident: $($text:literal)|+;)+) => {
@@ -168,7 +206,7 @@ pub(crate) fn member_at(which: Which, id: &str) -> Result<guestlist::Member, Pro
 
 /// An organization or a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub(crate) struct Member {
     /// Which of the two.
     #[schema(value_type = Kind)]
@@ -276,7 +314,7 @@ impl Pattern {
 
 /// A grant that comes with a membership.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub(crate) struct PresetGrant {
     /// What may be done.
     #[schema(value_type = Vec<ActionName>)]
@@ -287,7 +325,7 @@ pub(crate) struct PresetGrant {
 
 /// What a link, an invite or an approval gives.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct Preset {
     /// The role of a joining user; the lowest one if nothing is said.
     #[schema(max_length = 40, example = "read")]
@@ -431,7 +469,7 @@ impl From<guestlist::Lasting> for Lasting {
 /// What is asked for when a link is created or edited. What is left out comes from the settings for
 /// a new link, and stays as it is in an edit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
 #[schema(example = json!({
     "label": "Conference booth",
     "approval": "review",
@@ -546,7 +584,7 @@ pub(crate) fn seconds(duration: Option<Duration>) -> Option<u64> {
 
 /// Where an event stands in the log.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub(crate) struct Sequence {
     /// Which commit.
     pub(crate) commit: Number,

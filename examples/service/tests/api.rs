@@ -837,7 +837,7 @@ async fn groups_and_grants(service: &Service) {
         .is(200);
     assert!(who.body["members"].to_string().contains(&member));
 
-    let external = json!({ "group": readers });
+    let external = json!({ "group": writers });
     owner
         .put(&format!("{org}/external-group"), external)
         .await
@@ -888,7 +888,7 @@ async fn webhooks_and_audit(service: &Service) {
     owner
         .post(&format!("{org}/webhooks"), plain)
         .await
-        .refused(422, "endpoint-not-encrypted");
+        .refused(422, "endpoint-url-scheme");
     let edited =
         json!({ "url": "https://hooks.invalid/b", "label": "B", "events": ["link-created"] });
     assert_eq!(owner.put(&hook, edited).await.is(200).text("/label"), "B");

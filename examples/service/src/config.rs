@@ -50,6 +50,7 @@ pub struct Config {
 
 /// What else this program does.
 #[derive(Debug, clap::Subcommand)]
+#[non_exhaustive]
 pub enum Command {
     /// Adds a person, and an organization of theirs, and prints an access key to sign in with.
     AddUser {

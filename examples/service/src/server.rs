@@ -203,7 +203,7 @@ mod tests {
         async fn panics() {
             panic!("row 7 of the secrets");
         }
-        async fn takes(body: axum::body::Bytes) -> String {
+        async fn takes(body: Bytes) -> String {
             body.len().to_string()
         }
         wrapped(

@@ -429,9 +429,9 @@ async fn memberships(service: &Service) {
         .await
         .refused(404, "not-found");
 
-    let changes = json!({ "preset": { "role": "edit" } });
+    let gift = json!({ "preset": { "role": "edit" } });
     let approved = owner
-        .post(&format!("{at_first}/approve"), changes)
+        .post(&format!("{at_first}/approve"), gift)
         .await
         .is(200);
     assert_eq!(approved.text("/membership/role"), "edit");
@@ -1154,13 +1154,13 @@ async fn bad_input_is_refused_and_changes_nothing() {
     let again = keyed("one", json!({ "label": "Once" })).await.is(201);
     assert_eq!(again.text("/link/id"), first.text("/link/id"));
     assert_eq!(again.body["token"], Value::Null, "the token is shown once");
-    let once = owner.get(&links).await.is(200).body;
+    let with_first = owner.get(&links).await.is(200).body;
     keyed("one", json!({ "label": "Twice" }))
         .await
         .refused(422, "idempotency-key-reused");
     assert_eq!(
         owner.get(&links).await.is(200).body,
-        once,
+        with_first,
         "nothing was changed"
     );
     let found = |who: &Api, name: &str| {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderName, StatusCode};
+use guestlist::membership::TokenProblem;
 use guestlist::membership::link::{Approval as GuestApproval, LinkCondition, LinkConfig};
+use guestlist::token::TokenKind;
 use guestlist::{Cursor, Issued, JoinedBy, LinkFilter, LinkListing, OrgId, Timestamp};
 use guestlist::{InviteToken, LinkId, membership::link};
 use serde::{Deserialize, Serialize};
@@ -482,32 +484,23 @@ async fn inspect_token(
     At(organization): At<OrgId>,
     Body(body): Body<Token>,
 ) -> Result<Json<TokenReport>, Problem> {
-    use guestlist::token::TokenKind;
     let (actor, token) = (caller.actor(), body.parse()?);
-    Ok(Json(match token.kind() {
-        TokenKind::EmailInvite => {
-            let report = guests!(caller)
-                .inspect_invite(&actor, &organization, &token)
-                .await?;
-            TokenReport {
-                link: None,
-                invite: Some(report.invite.into()),
-                problem: report
-                    .problem
-                    .map(guestlist::membership::TokenProblem::code),
-            }
-        }
-        _ => {
-            let report = guests!(caller)
-                .inspect(&actor, &organization, &token)
-                .await?;
-            TokenReport {
-                link: Some(report.link.into()),
-                invite: None,
-                problem: report
-                    .problem
-                    .map(guestlist::membership::TokenProblem::code),
-            }
-        }
+    if token.kind() == TokenKind::EmailInvite {
+        let report = guests!(caller)
+            .inspect_invite(&actor, &organization, &token)
+            .await?;
+        return Ok(Json(TokenReport {
+            link: None,
+            invite: Some(report.invite.into()),
+            problem: report.problem.map(TokenProblem::code),
+        }));
+    }
+    let report = guests!(caller)
+        .inspect(&actor, &organization, &token)
+        .await?;
+    Ok(Json(TokenReport {
+        link: Some(report.link.into()),
+        invite: None,
+        problem: report.problem.map(TokenProblem::code),
     }))
 }

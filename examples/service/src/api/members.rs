@@ -129,6 +129,10 @@ pub(crate) struct Membership {
     updated_at: Timestamp,
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is mapped over what is taken apart"
+)]
 fn text(text: impl ToString) -> String {
     text.to_string()
 }
@@ -505,10 +509,10 @@ async fn approve_member(
         expires_at: body.expires_at,
         reinstate: body.reinstate,
     };
-    let changed = guests!(caller)
+    let approved = guests!(caller)
         .approve_with(&caller.actor(), &host, &member, changes)
         .await?;
-    Ok(Json(changed.into()))
+    Ok(Json(approved.into()))
 }
 
 /// Why.

@@ -34,10 +34,10 @@ pub(crate) struct Problem {
     pub(crate) code: String,
     /// The field that is wrong, where one is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) field: Option<String>,
+    pub(crate) field: Option<&'static str>,
     /// In how many seconds it is worth another try.
     #[serde(skip)]
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u16>,
 }
 
 /// What each code is to HTTP. A code that is missing here is a defect of this program and is
@@ -280,8 +280,8 @@ impl Problem {
         Self::new("not-found", format!("no such {what}"))
     }
 
-    pub(crate) fn in_field(mut self, field: &str) -> Self {
-        self.field = Some(field.to_owned());
+    pub(crate) fn in_field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
         self
     }
 
@@ -332,7 +332,8 @@ impl From<Error> for Problem {
         let code = error.code();
         let mut problem = Self::new(code, error.to_string());
         if let Error::RateLimited { wait } = error {
-            problem.retry_after = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            problem.retry_after = Some(u16::try_from(seconds).unwrap_or(u16::MAX));
         }
         if problem.status >= 500 {
             tracing::error!(code, "a request failed");
@@ -390,7 +391,7 @@ coded!(
 );
 
 /// Reads the text of a field.
-pub(crate) fn parse<T>(field: &str, text: &str) -> Result<T, Problem>
+pub(crate) fn parse<T>(field: &'static str, text: &str) -> Result<T, Problem>
 where
     T: std::str::FromStr<Err: Coded>,
 {
@@ -398,14 +399,14 @@ where
 }
 
 /// The same where there may be none.
-pub(crate) fn parse_some<T>(field: &str, text: Option<&str>) -> Result<Option<T>, Problem>
+pub(crate) fn parse_some<T>(field: &'static str, text: Option<&str>) -> Result<Option<T>, Problem>
 where
     T: std::str::FromStr<Err: Coded>,
 {
     text.map(|text| parse(field, text)).transpose()
 }
 
-pub(crate) fn of_field(field: &str, error: &impl Coded) -> Problem {
+pub(crate) fn of_field(field: &'static str, error: &impl Coded) -> Problem {
     Problem::new(error.code(), format!("`{field}`: {error}")).in_field(field)
 }
 

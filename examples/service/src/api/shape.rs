@@ -230,7 +230,7 @@ impl From<&guestlist::Member> for Member {
 }
 
 impl Member {
-    pub(crate) fn parse(&self, field: &str) -> Result<guestlist::Member, Problem> {
+    pub(crate) fn parse(&self, field: &'static str) -> Result<guestlist::Member, Problem> {
         Ok(match self.kind {
             Which::Organizations => parse::<OrgId>(field, &self.id)?.into(),
             Which::Users => parse::<UserId>(field, &self.id)?.into(),
@@ -296,7 +296,7 @@ impl From<&guestlist::Pattern> for Pattern {
 }
 
 impl Pattern {
-    pub(crate) fn parse(&self, field: &str) -> Result<guestlist::Pattern, Problem> {
+    pub(crate) fn parse(&self, field: &'static str) -> Result<guestlist::Pattern, Problem> {
         use guestlist::access_rules::{PatternError, PatternKind};
         let (text, kind) = match self {
             Self::All => return Ok(guestlist::Pattern::all()),
@@ -571,7 +571,7 @@ pub(crate) fn json_of(metadata: &Metadata) -> serde_json::Value {
 }
 
 /// Reads the texts of a field.
-pub(crate) fn parse_all<T>(field: &str, texts: &[String]) -> Result<BTreeSet<T>, Problem>
+pub(crate) fn parse_all<T>(field: &'static str, texts: &[String]) -> Result<BTreeSet<T>, Problem>
 where
     T: std::str::FromStr<Err: super::problem::Coded> + Ord,
 {

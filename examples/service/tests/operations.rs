@@ -74,7 +74,7 @@ async fn health_readiness_and_metrics() {
         metric(
             &metrics,
             "http_request_seconds_bucket",
-            &[route, "le=\"+Inf\""]
+            &["method=\"GET\"", route, "le=\"+Inf\""]
         ),
         Some("3")
     );

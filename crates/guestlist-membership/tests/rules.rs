@@ -2742,6 +2742,11 @@ fn the_member_organization_says_who_acts() {
         &world.member(1, &founder(1), restrict(Some(many))),
         "too-many",
     );
+    let own = MemberCommand::RestrictActing {
+        host: org(1),
+        rule: Some(rule),
+    };
+    refused(&world.member(1, &founder(1), own), "own-organization");
     refused(&world.member(1, &founder(1), restrict(None)), "done");
     unchanged(&world.member(1, &founder(1), restrict(None)));
 }

@@ -456,7 +456,7 @@ impl<S: Store> Guestlist<S> {
     ///
     /// # Errors
     ///
-    /// `not-allowed`, `not-found`, `too-many`.
+    /// `not-allowed`, `not-found`, `too-many`, `own-organization`.
     pub async fn restrict_acting(
         &self,
         actor: &Actor,

@@ -12,6 +12,7 @@ use guestlist::{
     PepperRing, RoleCatalog, Store, UrlStyle,
 };
 use guestlist_mail::{FileMailer, Letterhead};
+use sha2::{Digest as _, Sha256};
 use sqlx::postgres::PgPoolOptions;
 
 use crate::host::{Database, Host, HostClock, HostDirectory, Kind, new_id};
@@ -22,7 +23,7 @@ use crate::secrets::Secrets;
 pub(crate) type Guests = Guestlist<Arc<dyn Store>>;
 
 /// What every handler has.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct App {
     pub(crate) guests: Guests,
     pub(crate) host: Host,
@@ -31,10 +32,13 @@ pub struct App {
     pub(crate) public_url: Arc<str>,
     /// Whether anybody may sign in as one of the people of the demo.
     pub(crate) demo: bool,
+    /// The digest of the operator's key, if there is one.
+    operator: Option<[u8; 32]>,
 }
 
 /// Where the data is.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Location {
     /// A SQLite file.
     Sqlite(PathBuf),
@@ -118,7 +122,20 @@ impl App {
             clock,
             public_url: public_url.into(),
             demo,
+            operator: None,
         })
+    }
+
+    /// With a key for whoever runs the service.
+    #[must_use]
+    pub fn with_operator_key(mut self, key: &str) -> Self {
+        self.operator = Some(Sha256::digest(key).into());
+        self
+    }
+
+    /// Whether this is the operator's key. Digests are compared, so that no time tells of the key.
+    pub(crate) fn is_operator(&self, key: &str) -> bool {
+        self.operator == Some(Sha256::digest(key).into())
     }
 
     /// A person, and an organization of this name that the person founds: the access key.

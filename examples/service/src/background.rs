@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
@@ -10,12 +11,16 @@ use crate::app::Guests;
 /// How many at a time.
 const BATCH: u32 = 100;
 
-/// Writes down what has expired, and sends notices and webhooks, until it is dropped.
-pub(crate) async fn run(guests: Guests) {
+/// Writes down what has expired, and sends notices and webhooks, until it is told to stop. A round
+/// that has begun is ended.
+pub(crate) async fn run(guests: Guests, mut stopped: watch::Receiver<bool>) {
     let mut ticks = interval(Duration::from_secs(5));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            _ = ticks.tick() => {}
+        }
         let failed = [
             guests.sweep(BATCH).await.err(),
             guests.deliver_notices(BATCH).await.err(),

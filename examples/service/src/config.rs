@@ -24,8 +24,12 @@ pub struct Config {
     pub data: Option<PathBuf>,
 
     /// Where this service is found from outside; the address that it listens on if nothing is said.
-    #[arg(long, env = "SERVICE_PUBLIC_URL")]
+    #[arg(long, env = "SERVICE_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
+
+    /// What the operator of the service signs in with, to suspend and resume organizations.
+    #[arg(long, env = "SERVICE_OPERATOR_KEY", hide_env_values = true, value_parser = operator_key)]
+    pub operator_key: Option<String>,
 
     /// Begin with the people and organizations of the demo, in a new temporary folder.
     #[arg(long)]
@@ -39,12 +43,14 @@ pub struct Config {
     #[arg(long, env = "SERVICE_LOG_JSON")]
     pub log_json: bool,
 
+    /// Something else than serving.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 /// What else this program does.
 #[derive(Debug, clap::Subcommand)]
+#[non_exhaustive]
 pub enum Command {
     /// Adds a person, and an organization of theirs, and prints an access key to sign in with.
     AddUser {
@@ -60,6 +66,28 @@ pub enum Command {
     },
 }
 
+/// An address that paths can be put behind.
+fn public_url(text: &str) -> Result<String, &'static str> {
+    let url: axum::http::Uri = text.parse().map_err(|_| "this is no URL")?;
+    let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+    if !is_http || url.host().is_none_or(str::is_empty) {
+        return Err("it begins with `http://` or `https://` and a host");
+    }
+    if url.query().is_some() || text.contains('#') {
+        return Err("it has no query and no fragment");
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// A key that can't be guessed.
+fn operator_key(text: &str) -> Result<String, &'static str> {
+    if text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("it has at least 32 printable characters and no spaces")
+    }
+}
+
 impl Config {
     /// The folder of secrets, mails and the SQLite file.
     #[must_use]
@@ -72,5 +100,51 @@ impl Config {
             .or_else(|| home("HOME").map(|home| home.join(".local/share")))
             .unwrap_or_else(std::env::temp_dir)
             .join("guestlist-service")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_urls() {
+        assert_eq!(
+            public_url("https://a.example/"),
+            Ok("https://a.example".to_owned())
+        );
+        assert_eq!(
+            public_url("http://127.0.0.1:80"),
+            Ok("http://127.0.0.1:80".to_owned())
+        );
+        for text in [
+            "",
+            "a.example",
+            "ftp://a.example",
+            "https://a.example/?q",
+            "https:///x",
+            "/",
+        ] {
+            assert!(public_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_are_read_and_wrong_ones_refused() {
+        let read = |flags: &[&str]| Config::try_parse_from([&["service"], flags].concat());
+        let config = read(&["--listen", "[::1]:0", "--database", "sqlite:/tmp/x.db"]).unwrap();
+        assert_eq!(config.listen.to_string(), "[::1]:0");
+        assert!(matches!(config.database, Some(Location::Sqlite(_))));
+        for flags in [
+            &["--listen", "nowhere"][..],
+            &["--database", "mysql://x"],
+            &["--database", "sqlite:"],
+            &["--public-url", "a.example"],
+            &["--operator-key", "short"],
+            &["--demo-file", "x"],
+            &["--unknown"],
+        ] {
+            assert!(read(flags).is_err(), "{flags:?}");
+        }
     }
 }

@@ -76,7 +76,10 @@ async fn run(config: Config) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| format!("http://{address}"));
     let public_url = public_url.trim_end_matches('/');
-    let app = App::open(&database, &data, public_url, config.demo).await?;
+    let mut app = App::open(&database, &data, public_url, config.demo).await?;
+    if let Some(key) = &config.operator_key {
+        app = app.with_operator_key(key);
+    }
     if config.demo {
         let fixture = demo::fill(&app).await?;
         if let Some(file) = &config.demo_file {

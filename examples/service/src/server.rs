@@ -1,12 +1,23 @@
 //! One listener, four surfaces, and what all of them need.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Bytes, HttpBody as _};
+use axum::extract::Request;
+use axum::http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -14,15 +25,21 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
-use tracing::info_span;
+use tracing::{info_span, warn};
 
+use crate::api::problem::Problem;
 use crate::app::App;
-use crate::{api, background, dashboard, gitbook, mcp, operations};
+use crate::operations::{self, recorder, route_of};
+use crate::{api, background, dashboard, gitbook, mcp};
 
 /// The largest body that is read.
 const MAX_BODY: usize = 4 << 20;
+/// How much of a larger body is thrown away before it is refused.
+const MAX_DISCARDED: usize = 16 << 20;
 /// The longest that a request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests under way have to end, once the service is asked to.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Everything under one router.
 pub fn router(app: &App) -> Router {
@@ -32,51 +49,104 @@ pub fn router(app: &App) -> Router {
         .merge(gitbook::router(app.clone()))
         .merge(mcp::router(app.clone()))
         .merge(operations::router(app.clone(), recorder()));
+    let router = wrapped(surfaces);
+    // Browsers must not be told to come back encrypted where nothing is.
+    if app.public_url.starts_with("https://") {
+        router.layer(header(STRICT_TRANSPORT_SECURITY, "max-age=31536000"))
+    } else {
+        router
+    }
+}
+
+/// What all surfaces need, from the outside in.
+fn wrapped(surfaces: Router) -> Router {
     surfaces.layer(
         ServiceBuilder::new()
-            // Around the layers that refuse in plain text.
-            .layer(axum::middleware::from_fn(gitbook::answered_as_json))
             .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-            // The path without the query: a join link's token is in there.
+            .layer(PropagateRequestIdLayer::x_request_id())
+            .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .layer(header(X_FRAME_OPTIONS, "DENY"))
+            // A join link in the address bar must not travel to another site.
+            .layer(header(REFERRER_POLICY, "no-referrer"))
+            // The template of the route: paths and queries may hold tokens and addresses.
             .layer(
-                TraceLayer::new_for_http().make_span_with(|request: &axum::http::Request<_>| {
+                TraceLayer::new_for_http().make_span_with(|request: &Request| {
                     let id = request.headers().get("x-request-id");
-                    let path = gitbook::loggable(request.uri().path());
-                    info_span!("request", method = %request.method(), %path,
-                        id = id.and_then(|id| id.to_str().ok()))
+                    info_span!("request", method = %request.method(), route = route_of(request),
+                    id = id.and_then(|id| id.to_str().ok()))
                 }),
             )
-            .layer(PropagateRequestIdLayer::x_request_id())
-            .layer(CatchPanicLayer::new())
+            .layer(middleware::from_fn(operations::measure))
+            .layer(middleware::from_fn(in_form))
+            .layer(CatchPanicLayer::custom(panicked))
             .layer(TimeoutLayer::with_status_code(
                 StatusCode::SERVICE_UNAVAILABLE,
                 TIMEOUT,
             ))
-            .layer(RequestBodyLimitLayer::new(MAX_BODY))
-            .layer(header("x-content-type-options", "nosniff"))
-            .layer(header("x-frame-options", "DENY"))
-            // A join link in the address bar must not travel to another site.
-            .layer(header("referrer-policy", "no-referrer")),
+            .layer(middleware::from_fn(refuse_large))
+            .layer(RequestBodyLimitLayer::new(MAX_BODY)),
     )
 }
 
-fn header(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
-    SetResponseHeaderLayer::if_not_present(
-        HeaderName::from_static(name),
-        HeaderValue::from_static(value),
-    )
+fn header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// One recorder a process: tests start several servers.
-fn recorder() -> PrometheusHandle {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    HANDLE
-        .get_or_init(|| {
-            PrometheusBuilder::new()
-                .install_recorder()
-                .expect("nothing else in this process records metrics")
-        })
-        .clone()
+/// Refuses a body that says how large it is and is too large. Some of it is read all the same: a
+/// client that is still sending when the connection is closed never sees the answer.
+async fn refuse_large(request: Request, next: Next) -> Response {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_none_or(|length| length <= MAX_BODY as u64) {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body();
+    let mut left = MAX_DISCARDED;
+    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            break;
+        }
+    }
+    StatusCode::PAYLOAD_TOO_LARGE.into_response()
+}
+
+/// A defect. What it was is in the log of panics, and nobody else's business.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+/// Gives the errors of the router and of the layers the form of the surface where they happened.
+async fn in_form(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let form = [
+        ("/api/", problem as fn(StatusCode) -> Response),
+        ("/v1/", gitbook::refused),
+    ]
+    .into_iter()
+    .find(|(beginning, _)| path.starts_with(beginning));
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let content = response.headers().get(CONTENT_TYPE);
+    let is_json = content.is_some_and(|content| content.as_bytes().ends_with(b"json"));
+    match form {
+        Some((_, form)) if is_error && !is_json => {
+            let mut shaped = form(status);
+            for (name, value) in response.headers() {
+                if name != CONTENT_TYPE && name != CONTENT_LENGTH {
+                    shaped.headers_mut().insert(name, value.clone());
+                }
+            }
+            shaped
+        }
+        _ => response,
+    }
+}
+
+fn problem(status: StatusCode) -> Response {
+    Problem::of_status(status).into_response()
 }
 
 /// Serves until `stop` is done, then ends what is under way.
@@ -89,11 +159,135 @@ pub async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let background = tokio::spawn(background::run(app.guests.clone()));
+    let (stopping, mut stopped) = watch::channel(false);
+    let background = tokio::spawn(background::run(app.guests.clone(), stopping.subscribe()));
+    let abort = background.abort_handle();
     let service = router(&app).into_make_service_with_connect_info::<SocketAddr>();
-    let result = axum::serve(listener, service)
-        .with_graceful_shutdown(stop)
-        .await;
-    background.abort();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+        stop.await;
+        stopping.send_replace(true);
+    });
+    let result = tokio::select! {
+        result = server => result,
+        // A stream that somebody listens to never ends by itself.
+        () = async {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+            sleep(GRACE).await;
+        } => {
+            warn!("some requests did not end in time");
+            Ok(())
+        }
+    };
+    // What it is at is committed whole or not at all, and is done again after a start.
+    if timeout(GRACE, background).await.is_err() {
+        abort.abort();
+    }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::routing::{get, post};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn wrapped_routes() -> Router {
+        async fn panics() {
+            panic!("row 7 of the secrets");
+        }
+        async fn takes(body: Bytes) -> String {
+            body.len().to_string()
+        }
+        wrapped(
+            Router::new()
+                .route("/api/v1/panics", get(panics))
+                .route("/v1/panics", get(panics))
+                .route("/panics", get(panics))
+                .route("/api/v1/takes", post(takes)),
+        )
+    }
+
+    async fn answer(request: Request) -> (StatusCode, String, String) {
+        let response = wrapped_routes().oneshot(request).await.unwrap();
+        let status = response.status();
+        let kind = response.headers().get(CONTENT_TYPE).cloned();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (
+            status,
+            kind.map_or(String::new(), |kind| kind.to_str().unwrap().to_owned()),
+            String::from_utf8(body.to_vec()).unwrap(),
+        )
+    }
+
+    fn get_of(path: &str) -> Request {
+        Request::get(path).body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_without_detail() {
+        for (path, form) in [
+            ("/api/v1/panics", "application/problem+json"),
+            ("/v1/panics", "application/json"),
+            ("/panics", ""),
+        ] {
+            let (status, kind, body) = answer(get_of(path)).await;
+            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+            assert_eq!(kind, form, "{path}");
+            assert!(!body.contains("row 7"), "{path}: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn unknown_paths_and_methods_have_the_form_of_their_surface() {
+        let (status, kind, body) = answer(get_of("/api/v1/nothing")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert_eq!(kind, "application/problem+json");
+        assert!(body.contains("\"code\":\"not-found\""), "{body}");
+        let (status, kind, body) = answer(get_of("/api/v1/takes")).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(kind, "application/problem+json");
+        assert!(body.contains("method-not-allowed"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn large_bodies_are_refused_with_and_without_a_length() {
+        let body = vec![b'x'; MAX_BODY + 1];
+        let told = Request::post("/api/v1/takes")
+            .header(CONTENT_LENGTH, body.len())
+            .body(Body::from(body.clone()))
+            .unwrap();
+        let untold = Request::post("/api/v1/takes")
+            .body(Body::from(body))
+            .unwrap();
+        for request in [told, untold] {
+            let (status, kind, _) = answer(request).await;
+            assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+            assert_eq!(kind, "application/problem+json");
+        }
+    }
+
+    #[tokio::test]
+    async fn browsers_are_told_to_come_back_encrypted_only_where_that_works() {
+        use crate::app::Location;
+
+        for (public_url, told) in [
+            ("https://guests.example", true),
+            ("http://localhost", false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let database = Location::Sqlite(folder.path().join("service.db"));
+            let app = App::open(&database, folder.path(), public_url, false)
+                .await
+                .unwrap();
+            let response = router(&app).oneshot(get_of("/healthz")).await.unwrap();
+            let headers = response.headers();
+            assert_eq!(
+                headers.contains_key(STRICT_TRANSPORT_SECURITY),
+                told,
+                "{public_url}"
+            );
+        }
+    }
 }

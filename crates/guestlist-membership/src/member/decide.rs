@@ -1202,6 +1202,10 @@ fn restrict_acting(
     existing(records, organization)?;
     let standing = InOrg::actor(records, actor, organization, env);
     standing.need(Capability::MembershipsManage, "organization", env)?;
+    // "An organization can't join itself": it has no proxy user there.
+    if organization == host {
+        return Err(CommandError::OwnOrganization);
+    }
     let count = rule.map_or(0, |rule| rule.users.len() + rule.groups.len());
     if count > MAX_ACTING {
         return Err(CommandError::TooMany {

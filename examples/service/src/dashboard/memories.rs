@@ -66,7 +66,7 @@ async fn list(desk: Desk) -> Answer {
         let found = desk
             .app
             .host
-            .memories(&organization, &filter, 200, 0)
+            .memories(&organization, &filter, "", 200, 0)
             .await?;
         let reach: Vec<String> = coverage
             .as_patterns()

@@ -3,13 +3,11 @@
 use std::borrow::Cow;
 
 use axum::Json;
-use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use guestlist::access_rules::AccessError;
 use guestlist::store::PageError;
-use guestlist::token::{TokenError, TokenKind};
+use guestlist::token::TokenError;
 use guestlist::{CommandError, Error};
 use serde_json::json;
 
@@ -134,48 +132,12 @@ impl From<DatabaseError> for Failure {
     }
 }
 
-/// A path for the logs: an invite's id opens the organization.
-pub(crate) fn loggable(path: &str) -> Cow<'_, str> {
-    let prefix = TokenKind::Link.prefix();
-    if !path.contains(prefix) {
-        return path.into();
-    }
-    let shown = path.split('/').map(|part| {
-        if part.contains(prefix) {
-            "(token)"
-        } else {
-            part
-        }
-    });
-    shown.collect::<Vec<_>>().join("/").into()
-}
-
 pub(super) async fn no_such_endpoint() -> Failure {
     Failure::not_found("endpoint")
 }
 
-/// Gives every refusal under `/v1` the documented body, whoever refused: the router, an extractor,
-/// or a layer around all of it.
-pub(crate) async fn answered_as_json(request: Request, next: Next) -> Response {
-    let is_ours = request.uri().path().starts_with("/v1/");
-    let response = next.run(request).await;
-    let status = response.status();
-    let is_json = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    if !is_ours || is_json || !(status.is_client_error() || status.is_server_error()) {
-        return response;
-    }
+/// What the router or a layer around it refused, in the documented form.
+pub(crate) fn refused(status: StatusCode) -> Response {
     let reason = status.canonical_reason().unwrap_or("refused");
-    let mut answer = Failure::new(status, reason.to_lowercase()).into_response();
-    // The length and the type are those of the body that goes.
-    let kept = response.headers().iter().filter(|(name, _)| {
-        ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name)
-            && name != &"transfer-encoding"
-    });
-    for (name, value) in kept {
-        answer.headers_mut().insert(name.clone(), value.clone());
-    }
-    answer
+    Failure::new(status, reason.to_lowercase()).into_response()
 }

@@ -21,7 +21,7 @@ use axum::routing::{get, post, put};
 use crate::app::App;
 
 pub(crate) use content::{COLLECTION_ID, SPACE_ID};
-pub(crate) use error::{answered_as_json, loggable};
+pub(crate) use error::refused;
 
 pub(crate) fn router(app: App) -> Router {
     let organization = Router::new()

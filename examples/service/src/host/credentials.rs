@@ -9,7 +9,7 @@ use super::users::User;
 use super::{Host, digest, new_secret, now};
 
 /// How long a session lasts.
-const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
+const SESSION: Duration = Duration::from_hours(12);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

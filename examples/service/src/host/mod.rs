@@ -17,8 +17,8 @@ use guestlist::{Clock as _, Entropy as _, SystemClock, SystemEntropy, Timestamp}
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use clock::HostClock;
-pub(crate) use credentials::{Kind, SignedIn};
-pub(crate) use database::{Database, DatabaseError, Value};
+pub(crate) use credentials::Kind;
+pub(crate) use database::{Database, DatabaseError};
 pub(crate) use directory::HostDirectory;
 pub(crate) use memories::Memory;
 pub(crate) use organizations::{NewOrganizationError, OrganizationEntry};

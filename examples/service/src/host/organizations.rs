@@ -1,7 +1,9 @@
 //! The application's list of organizations. Whether one is active, and who belongs to it, is
 //! guestlist's to say.
 
-use guestlist::{Actor, DisplayName, Error, NewOrganization, OrgId, OrgName, Sharing, UserId};
+use guestlist::{
+    Actor, DisplayName, Error, Guestlist, NewOrganization, OrgId, OrgName, Sharing, Store, UserId,
+};
 
 use super::database::DatabaseError;
 use super::{Host, now};
@@ -24,9 +26,9 @@ pub(crate) enum NewOrganizationError {
 impl Host {
     /// Founds an organization: guestlist registers it and its first member, and answers the same
     /// if it is asked again; then it is listed here.
-    pub(crate) async fn found(
+    pub(crate) async fn found<S: Store>(
         &self,
-        guests: &Guests,
+        guests: &Guestlist<S>,
         id: &OrgId,
         name: OrgName,
         title: &DisplayName,

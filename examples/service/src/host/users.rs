@@ -25,7 +25,7 @@ impl User {
     }
 
     pub(crate) fn actor_in(&self, organization: &OrgId) -> Actor {
-        self.actor().in_organization(organization.clone())
+        self.actor().acting_in(organization.clone())
     }
 }
 

@@ -7,6 +7,8 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 
+mod plot;
+
 use core::fmt::Write as _;
 use core::hint::black_box;
 use core::pin::pin;
@@ -178,6 +180,12 @@ pub fn side_by_side(title: &str, unit: &str, repeats: usize, mut cases: Vec<Case
         values,
     };
     measured.print();
+    if let Some(folder) = plot::folder() {
+        match plot::draw(&folder, title, unit, &measured) {
+            Ok(file) => println!("  drawn: {}", file.display()),
+            Err(error) => println!("  not drawn: {error}"),
+        }
+    }
     measured
 }
 

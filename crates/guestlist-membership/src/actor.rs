@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub struct Actor {
     user: Option<UserId>,
     organization: Option<OrgId>,
+    /// Whether the host application says that this person belongs to that organization.
+    vouched: bool,
     role: Option<RoleName>,
     emails: BTreeSet<EmailAddress>,
     display_name: Option<DisplayName>,
@@ -36,6 +38,7 @@ impl Actor {
         Self {
             user: Some(user),
             organization: None,
+            vouched: false,
             role: None,
             emails: BTreeSet::new(),
             display_name: None,
@@ -48,21 +51,46 @@ impl Actor {
         Self {
             user: None,
             organization: None,
+            vouched: false,
             role: None,
             emails: BTreeSet::new(),
             display_name: None,
         }
     }
 
-    /// The organization that this person acts in now.
+    /// The organization that this person acts in now, and belongs to: the host application says so,
+    /// and it counts where guestlist keeps no membership of this user there.
+    ///
+    /// Where the organization comes out of a request, and guestlist keeps all memberships, say
+    /// [`acting_in`](Self::acting_in) instead: this here would make a member of whoever asks.
     #[must_use]
     pub fn in_organization(mut self, organization: OrgId) -> Self {
         self.organization = Some(organization);
+        self.vouched = true;
+        self
+    }
+
+    /// The organization that this person wants to act in. Whether it belongs to it is for guestlist
+    /// to know: without a membership that guestlist keeps, it is nobody there.
+    ///
+    /// ```
+    /// # use guestlist_membership::Actor;
+    /// // From the path of a request: anybody can write anything there.
+    /// let actor = Actor::user("mallory".parse()?).acting_in("org_widgets".parse()?);
+    /// assert_eq!(actor.organization(), Some(&"org_widgets".parse()?));
+    /// assert!(!actor.is_vouched_for());
+    /// # Ok::<(), guestlist_types::IdError>(())
+    /// ```
+    #[must_use]
+    pub fn acting_in(mut self, organization: OrgId) -> Self {
+        self.organization = Some(organization);
+        self.vouched = false;
         self
     }
 
     /// The role that the host application gives this person in that organization. It counts where
-    /// guestlist keeps no membership of this user there.
+    /// guestlist keeps no membership of this user there, and the host application
+    /// [says](Self::in_organization) that there is one.
     #[must_use]
     pub fn with_role(mut self, role: RoleName) -> Self {
         self.role = Some(role);
@@ -99,6 +127,12 @@ impl Actor {
     #[must_use]
     pub const fn organization(&self) -> Option<&OrgId> {
         self.organization.as_ref()
+    }
+
+    /// Whether the host application says that this person belongs to that organization.
+    #[must_use]
+    pub const fn is_vouched_for(&self) -> bool {
+        self.vouched
     }
 
     /// The role as the host application states it.

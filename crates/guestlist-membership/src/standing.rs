@@ -41,7 +41,7 @@ impl InOrg {
         let Some(user) = actor.user_id() else {
             return Self::system(env);
         };
-        let stated = if actor.organization() == Some(org) {
+        let stated = if actor.is_vouched_for() && actor.organization() == Some(org) {
             Stated {
                 is_member: true,
                 role: actor.stated_role().cloned(),

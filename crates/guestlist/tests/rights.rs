@@ -17,7 +17,7 @@ use guestlist::store::{
 };
 use guestlist::{
     Action, ActionSet, Actor, Address, Audience, Cursor, Decision, DecisionRecord, EventFilter,
-    Grantee, Guestlist, Key, Observer, Page, Pattern, Preset, Store, Timestamp,
+    Grantee, Guestlist, Key, LinkFilter, Observer, Page, Pattern, Preset, Store, Timestamp,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -29,6 +29,7 @@ on_every_store! {
     many_decisions_are_one_read_for_each_organization,
     a_budget_of_nothing_changes_no_answer,
     decisions_of_rights_are_on_record,
+    naming_an_organization_makes_nobody_a_member_of_it,
 }
 
 fn key(text: &str) -> Key {
@@ -324,6 +325,79 @@ async fn a_budget_of_nothing_changes_no_answer<S: Store>(store: S) {
         allowed += usize::from(decision.is_allowed());
     }
     assert!((1..keys.len()).contains(&allowed), "{allowed}");
+}
+
+async fn naming_an_organization_makes_nobody_a_member_of_it<S: Store>(store: S) {
+    let guestlist = over(store, &clock(), 7);
+    register(&guestlist, &["host"]).await;
+    add(&guestlist, &user_member("ann"), None).await;
+    give(
+        &guestlist,
+        Grantee::Organization(Audience::Everyone),
+        &[Action::Read],
+        "a/",
+    )
+    .await;
+    let (host, address) = (org("host"), Address::parse("a/b").unwrap());
+    for (actor, is_member) in [
+        (common::user("ann").acting_in(host.clone()), true),
+        (common::user("ann").in_organization(host.clone()), true),
+        (common::user("host-owner").acting_in(host.clone()), true),
+        (common::user("eve").acting_in(host.clone()), false),
+        // A role that is stated needs an organization that is stated.
+        (
+            common::user("eve")
+                .acting_in(host.clone())
+                .with_role("owner".parse().unwrap()),
+            false,
+        ),
+        // What is said last counts.
+        (
+            common::user("eve")
+                .in_organization(host.clone())
+                .acting_in(host.clone()),
+            false,
+        ),
+        (common::user("eve").in_organization(host.clone()), true),
+    ] {
+        let decision = guestlist
+            .decide(&actor, Action::Read, &address)
+            .await
+            .unwrap();
+        assert_eq!(decision.is_allowed(), is_member, "{actor:?}");
+    }
+    let eve = common::user("eve")
+        .acting_in(host.clone())
+        .with_role("owner".parse().unwrap());
+    let refused = guestlist
+        .links(&eve, &host, LinkFilter::default(), &Page::default())
+        .await;
+    assert_eq!(
+        refused.unwrap_err().code(),
+        "not-found",
+        "as to any outsider"
+    );
+    let owner = common::user("host-owner").acting_in(host.clone());
+    guestlist
+        .links(&owner, &host, LinkFilter::default(), &Page::default())
+        .await
+        .unwrap();
+
+    // Whoever was one, and is no more, is nobody in either way.
+    guestlist
+        .remove(&owner, &host, &user_member("ann"), None)
+        .await
+        .unwrap();
+    for actor in [
+        common::user("ann").acting_in(host.clone()),
+        common::user("ann").in_organization(host.clone()),
+    ] {
+        let decision = guestlist
+            .decide(&actor, Action::Read, &address)
+            .await
+            .unwrap();
+        assert!(!decision.is_allowed(), "{actor:?}");
+    }
 }
 
 #[derive(Clone, Default)]

@@ -542,6 +542,7 @@ pub(super) fn may_come(
     // A user whose membership of the host the host application keeps itself is in already: a
     // record here would rule over the role that is stated.
     let kept_elsewhere = actor.as_member().as_ref() == Some(member)
+        && actor.is_vouched_for()
         && actor.organization() == Some(host)
         && actor
             .stated_role()

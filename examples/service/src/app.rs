@@ -8,8 +8,8 @@ use guestlist::sqlite::SqliteStore;
 use guestlist::token::{SealKey, SealKeyId, SealRing};
 use guestlist::webhook::{HttpTransport, WebhookKey, WebhookKeyId, WebhookKeyRing};
 use guestlist::{
-    AuditKey, DisplayName, EmailAddress, Guestlist, JoinUrl, OrgId, OrgName, Pepper, PepperId,
-    PepperRing, RoleCatalog, Store, UrlStyle,
+    AuditKey, DisplayName, EmailAddress, Guestlist, JoinUrl, NoRateLimit, OrgId, OrgName, Pepper,
+    PepperId, PepperRing, RoleCatalog, Store, UrlStyle,
 };
 use guestlist_mail::{FileMailer, Letterhead};
 use sha2::{Digest as _, Sha256};
@@ -61,7 +61,7 @@ impl std::str::FromStr for Location {
 }
 
 impl App {
-    /// Opens the database, or makes it.
+    /// Opens the database, or makes it. `limited`: claims are limited by caller and by address.
     ///
     /// # Errors
     ///
@@ -71,6 +71,7 @@ impl App {
         data: &Path,
         public_url: &str,
         demo: bool,
+        limited: bool,
     ) -> Result<Self, Failure> {
         let (store, database): (Arc<dyn Store>, Database) = match location {
             Location::Sqlite(path) => (
@@ -93,7 +94,7 @@ impl App {
         let letterhead = Letterhead::new("invites@guestlist.example".parse()?);
         let clock = HostClock::default();
         let join_url: JoinUrl = format!("{public_url}/join").parse()?;
-        let guests = Guestlist::builder(
+        let builder = Guestlist::builder(
             store,
             PepperRing::new(PepperId::new(1), Pepper::from_bytes(&secrets.pepper)?),
         )
@@ -114,8 +115,12 @@ impl App {
             HttpTransport::new(),
         )
         .audit_key(AuditKey::from_bytes(&secrets.audit)?)
-        .observer(MetricsObserver)
-        .build();
+        .observer(MetricsObserver);
+        let guests = if limited {
+            builder.build()
+        } else {
+            builder.rate_limit(NoRateLimit).build()
+        };
         Ok(Self {
             guests,
             host,

@@ -31,6 +31,10 @@ pub struct Config {
     #[arg(long, env = "SERVICE_OPERATOR_KEY", hide_env_values = true, value_parser = operator_key)]
     pub operator_key: Option<String>,
 
+    /// Limit no claims here: behind a proxy that limits them, and that all of them come from.
+    #[arg(long, env = "SERVICE_NO_RATE_LIMIT")]
+    pub no_rate_limit: bool,
+
     /// Begin with the people and organizations of the demo, in a new temporary folder.
     #[arg(long)]
     pub demo: bool,

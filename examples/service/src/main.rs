@@ -61,7 +61,7 @@ async fn run(config: Config) -> Result<(), Failure> {
         organization,
     }) = &config.command
     {
-        let app = App::open(&database, &data, "http://localhost", false).await?;
+        let app = App::open(&database, &data, "http://localhost", false, true).await?;
         let email = EmailAddress::parse(email)?;
         let name = DisplayName::parse(name)?;
         let key = app.add_user(&email, &name, organization.as_deref()).await?;
@@ -76,7 +76,14 @@ async fn run(config: Config) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| format!("http://{address}"));
     let public_url = public_url.trim_end_matches('/');
-    let mut app = App::open(&database, &data, public_url, config.demo).await?;
+    let mut app = App::open(
+        &database,
+        &data,
+        public_url,
+        config.demo,
+        !config.no_rate_limit,
+    )
+    .await?;
     if let Some(key) = &config.operator_key {
         app = app.with_operator_key(key);
     }

@@ -278,7 +278,7 @@ mod tests {
         ] {
             let folder = tempfile::tempdir().unwrap();
             let database = Location::Sqlite(folder.path().join("service.db"));
-            let app = App::open(&database, folder.path(), public_url, false)
+            let app = App::open(&database, folder.path(), public_url, false, true)
                 .await
                 .unwrap();
             let response = router(&app).oneshot(get_of("/healthz")).await.unwrap();

@@ -166,11 +166,11 @@ async fn decide_many(
     let actor = caller.actor_for(Some(&organization));
     let direct = caller.direct();
     let guests = caller.keyed(&direct);
-    let mut decisions = Vec::with_capacity(checks.len());
-    for (action, address) in &checks {
-        decisions.push((&guests.decide(&actor, *action, address).await?).into());
-    }
-    Ok(Json(Decisions { decisions }))
+    let asked = checks.iter().map(|(action, address)| (*action, address));
+    let decisions = guests.decide_all(&actor, asked).await?;
+    Ok(Json(Decisions {
+        decisions: decisions.iter().map(Into::into).collect(),
+    }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -2,7 +2,8 @@
 //! guestlist's to say.
 
 use guestlist::{
-    Actor, DisplayName, Error, Guestlist, NewOrganization, OrgId, OrgName, Sharing, Store, UserId,
+    Actor, DisplayName, Error, Guestlist, IdempotencyKey, NewOrganization, OrgId, OrgName, Sharing,
+    Store, UserId,
 };
 
 use super::database::DatabaseError;
@@ -38,8 +39,12 @@ impl Host {
             .display_name(title.clone())
             .founder(founder.clone());
         guests.register(new).await?;
-        // Whoever has the highest role shares all content, by whatever door they got it.
+        // Whoever has the highest role shares all content, by whatever door they got it. Once: an
+        // owner may have changed it by the time that the same is asked again.
+        let once =
+            IdempotencyKey::parse(&format!("sharing-{id}")).expect("ids are printable and short");
         guests
+            .with_key(once)
             .set_sharing(&Actor::system(), id, Sharing::OwnersOnly)
             .await?;
         self.database

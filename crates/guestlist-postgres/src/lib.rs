@@ -34,6 +34,7 @@ mod error;
 mod events;
 mod flush;
 mod list;
+mod lone;
 mod mirror;
 mod options;
 mod plan;

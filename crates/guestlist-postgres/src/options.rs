@@ -147,6 +147,7 @@ impl PgOptions {
             migrations: format!("{prefix}{}", quoted(&self.migrations_table)),
             prefix,
             one_bucket,
+            planned_once: false,
         })
     }
 }

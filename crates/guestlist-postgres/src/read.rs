@@ -778,17 +778,21 @@ fn group_member(row: &PgRow, episode: u64) -> Result<(GroupId, GroupMember), Sto
 }
 
 fn receipt(row: &PgRow) -> Result<Receipt, StoreError> {
-    let corrupt = || StoreError::corrupt("a receipt");
-    let hex = text(row, 3)?;
-    let mut digest = [0_u8; 32];
-    for (place, byte) in digest.iter_mut().enumerate() {
-        let digits = hex.get(2 * place..2 * place + 2).ok_or_else(corrupt)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| corrupt())?;
-    }
+    let digest = from_hex(text(row, 3)?).ok_or_else(|| StoreError::corrupt("a receipt"))?;
     Ok(Receipt {
         digest: CommandDigest(digest),
         reply: text(row, 2)?.to_owned(),
     })
+}
+
+/// A digest, as the server writes it.
+pub(crate) fn from_hex(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0_u8; 32];
+    for (place, byte) in digest.iter_mut().enumerate() {
+        let digits = hex.get(2 * place..2 * place + 2)?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(digest)
 }
 
 fn reading(error: sqlx::Error) -> StoreError {

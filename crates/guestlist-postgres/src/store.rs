@@ -97,6 +97,7 @@ impl PgStore {
         let keeps = if options.together { options.flushes } else { 0 };
         let names = Names {
             one_bucket,
+            planned_once: keeps > 0,
             ..names
         };
         let engine = Arc::new(Engine::new(pool, names, keeps));
@@ -133,7 +134,11 @@ impl PgStore {
 
     /// The same tables inside the application's own transaction: see [`PgTransaction`].
     pub fn transaction<'c>(&self, connection: &'c mut PgConnection) -> PgTransaction<'c> {
-        PgTransaction::of(connection, self.engine.names.clone(), self.options.mirrored)
+        let names = Names {
+            planned_once: false,
+            ..self.engine.names.clone()
+        };
+        PgTransaction::of(connection, names, self.options.mirrored)
     }
 
     /// Brings the lists of members' memberships up to what the log says behind `after`, at most

@@ -73,6 +73,12 @@ impl<'a> Sql<'a> {
         self.count
     }
 
+    /// The same of an array of values.
+    pub(crate) fn bind_all<'v>(&mut self, kind: Kind, values: impl Iterator<Item = &'v Value>) {
+        self.parameters.push_all(kind, values);
+        self.count += 1;
+    }
+
     /// The number of a parameter that is an array of numbers.
     pub(crate) fn bind_bigs(&mut self, values: Vec<Option<i64>>) -> usize {
         self.parameters.push_bigs(values);

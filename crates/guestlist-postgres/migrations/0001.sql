@@ -1,41 +1,73 @@
--- Each table has one check: every one of them costs as much again, with each statement that writes a
--- row.
+-- What a column may hold is said by its type: a check of a table is read from its text and planned
+-- again by each statement that writes a row, and a type's is not. So tables have checks of several
+-- columns only, at most one each, and that of memberships is in a function.
+
+create domain @guestlist_bucket as integer check (value between 0 and 3843);
+
+create domain @guestlist_word as text collate "C" check (value <> '');
+
+create domain @guestlist_ordinal as bigint check (value >= 1);
+
+create domain @guestlist_count as bigint check (value >= 0);
+
+create domain @guestlist_digest as bytea check (octet_length(value) = 32);
+
+create domain @guestlist_member_kind as text collate "C" check (value in ('org', 'user'));
+
+create domain @guestlist_member_status as text collate "C"
+    check (value in ('pending', 'approved', 'rejected', 'removed', 'cancelled'));
+
+create domain @guestlist_member_end as text collate "C"
+    check (value in ('withdrew', 'left', 'rejected', 'removed', 'expired'));
+
+create domain @guestlist_link_use_state as text collate "C"
+    check (value in ('reserved', 'settled', 'released'));
+
+create domain @guestlist_home_kind as text collate "C" check (value in ('organization', 'name'));
+
+create function @guestlist_membership_fits(
+    host text, member_kind text, member_id text, status text,
+    door_link uuid, door_generation bigint, door_invite uuid,
+    ended_cause text, ended_at bigint, proxy_id uuid, proxy_name text
+) returns boolean
+    language plpgsql immutable parallel safe
+as $$
+begin
+    return not (member_kind = 'org' and member_id = host) and
+        (door_link is null) = (door_generation is null) and
+        (door_link is null or door_invite is null) and
+        (ended_cause is null) = (ended_at is null) and
+        (ended_at is null or coalesce(status in ('rejected', 'removed', 'cancelled'), false)) and
+        (proxy_id is null) = (proxy_name is null) and
+        (proxy_id is null or member_kind = 'org') and
+        (status is distinct from 'approved' or member_kind = 'user' or proxy_id is not null);
+end
+$$;
 
 create table @guestlist_names (
-    bucket integer not null,
-    name text collate "C" not null,
-    organization text collate "C" not null,
-    organization_bucket integer not null,
-    revision bigint not null,
+    bucket @guestlist_bucket not null,
+    name @guestlist_word not null,
+    organization @guestlist_word not null,
+    organization_bucket @guestlist_bucket not null,
+    revision @guestlist_ordinal not null,
     body json not null,
-    primary key (bucket, name),
-    check (
-        (bucket between 0 and 3843) and
-        name <> '' and
-        organization <> '' and
-        (organization_bucket between 0 and 3843) and
-        revision >= 1
-    )
+    primary key (bucket, name)
 )@partitioned;
 
 create table @guestlist_organizations (
-    bucket integer not null,
-    host text collate "C" not null,
-    name text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
+    name @guestlist_word not null,
     status text collate "C" not null,
     default_link uuid,
     discoverable boolean not null,
     created_at bigint not null,
     updated_at bigint not null,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
     primary key (bucket, host),
     check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        name <> '' and
-        status in ('active', 'suspended', 'deleted') and
-        revision >= 1
+        status in ('active', 'suspended', 'deleted')
     )
 )@partitioned;
 
@@ -45,69 +77,48 @@ create index guestlist_organizations_discoverable
     where discoverable and status = 'active';
 
 create table @guestlist_owners (
-    bucket integer not null,
-    host text collate "C" not null,
-    revision bigint not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
+    revision @guestlist_ordinal not null,
     body json not null,
-    primary key (bucket, host),
-    check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        revision >= 1
-    )
+    primary key (bucket, host)
 )@partitioned;
 
 create table @guestlist_seat_tallies (
-    bucket integer not null,
-    host text collate "C" not null,
-    taken bigint not null,
-    primary key (bucket, host),
-    check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        taken >= 0
-    )
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
+    taken @guestlist_count not null,
+    primary key (bucket, host)
 )@partitioned;
 
 create table @guestlist_access_heads (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     external_group uuid,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
-    primary key (bucket, host),
-    check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        revision >= 1
-    )
+    primary key (bucket, host)
 )@partitioned;
 
 create table @guestlist_links (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     link uuid not null,
     status text collate "C" not null,
-    generation bigint not null,
-    token bigint,
+    generation @guestlist_ordinal not null,
+    token @guestlist_count,
     tokens bigint[] not null,
-    creator text collate "C",
+    creator @guestlist_word,
     expires_at bigint,
     expired_at bigint,
     created_at bigint not null,
     updated_at bigint not null,
     deleted_at bigint,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
     primary key (bucket, host, link),
     check (
-        (bucket between 0 and 3843) and
-        host <> '' and
         status in ('active', 'disabled') and
-        generation >= 1 and
-        token >= 0 and
-        creator <> '' and
-        revision >= 1 and
         (deleted_at is not null or (status = 'disabled') = (token is null)) and
         (deleted_at is null or token is null) and
         (token is null or token = any (tokens))
@@ -119,53 +130,35 @@ create index guestlist_links_run_out
     where expires_at is not null and expired_at is null and deleted_at is null;
 
 create table @guestlist_link_tallies (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     link uuid not null,
-    uses bigint not null,
-    primary key (bucket, host, link),
-    check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        uses >= 0
-    )
+    uses @guestlist_count not null,
+    primary key (bucket, host, link)
 )@partitioned;
 
 create table @guestlist_preview_tallies (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     link uuid not null,
-    generation bigint not null,
-    previews bigint not null,
-    primary key (bucket, host, link, generation),
-    check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        generation >= 1 and
-        previews >= 0
-    )
+    generation @guestlist_ordinal not null,
+    previews @guestlist_count not null,
+    primary key (bucket, host, link, generation)
 )@partitioned;
 
 create table @guestlist_link_uses (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     link uuid not null,
-    member_kind text collate "C" not null,
-    member_id text collate "C" not null,
-    generation bigint not null,
-    state text collate "C" not null,
+    member_kind @guestlist_member_kind not null,
+    member_id @guestlist_word not null,
+    generation @guestlist_ordinal not null,
+    state @guestlist_link_use_state not null,
     at bigint not null,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
     primary key (bucket, host, link, member_kind, member_id),
     check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        member_kind in ('org', 'user') and
-        member_id <> '' and
-        generation >= 1 and
-        state in ('reserved', 'settled', 'released') and
-        revision >= 1 and
         (not (member_kind = 'org' and member_id = host))
     )
 )@partitioned;
@@ -174,74 +167,54 @@ create table @guestlist_link_uses (
 -- one partition.
 create table @guestlist_tokens (
     bucket integer not null,
-    selector bigint not null,
-    host text collate "C" not null,
+    selector @guestlist_count not null,
+    host @guestlist_word not null,
     subject_kind text collate "C" not null,
     subject uuid not null,
-    generation bigint not null,
+    generation @guestlist_ordinal not null,
     issued_at bigint not null,
     valid_until bigint,
     pepper integer,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
     primary key (bucket, selector),
     check (
         (bucket = selector / 218340105584896 and bucket <= 3843) and
-        selector >= 0 and
-        host <> '' and
         subject_kind in ('link', 'invite') and
-        generation >= 1 and
-        pepper >= 0 and
-        revision >= 1
+        pepper >= 0
     )
 )@partitioned;
 
 create table @guestlist_memberships (
-    bucket integer not null,
-    host text collate "C" not null,
-    member_kind text collate "C" not null,
-    member_id text collate "C" not null,
-    status text collate "C",
-    episode bigint not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
+    member_kind @guestlist_member_kind not null,
+    member_id @guestlist_word not null,
+    status @guestlist_member_status,
+    episode @guestlist_count not null,
     door_link uuid,
-    door_generation bigint,
+    door_generation @guestlist_ordinal,
     door_invite uuid,
-    role text collate "C",
-    email text collate "C",
+    role @guestlist_word,
+    email @guestlist_word,
     opened_at bigint not null,
     approved_at bigint,
     expires_at bigint,
-    ended_cause text collate "C",
+    ended_cause @guestlist_member_end,
     ended_at bigint,
     proxy_id uuid,
-    proxy_name text collate "C",
+    proxy_name @guestlist_word,
     updated_at bigint not null,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
     primary key (bucket, host, member_kind, member_id),
     unique (proxy_id, host, bucket),
     unique (proxy_name, host, bucket),
     check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        member_kind in ('org', 'user') and
-        member_id <> '' and
-        status in ('pending', 'approved', 'rejected', 'removed', 'cancelled') and
-        episode >= 0 and
-        door_generation >= 1 and
-        role <> '' and
-        email <> '' and
-        ended_cause in ('withdrew', 'left', 'rejected', 'removed', 'expired') and
-        proxy_name <> '' and
-        revision >= 1 and
-        (not (member_kind = 'org' and member_id = host)) and
-        (door_link is null) = (door_generation is null) and
-        (door_link is null or door_invite is null) and
-        (ended_cause is null) = (ended_at is null) and
-        (ended_at is null or coalesce(status in ('rejected', 'removed', 'cancelled'), false)) and
-        (proxy_id is null) = (proxy_name is null) and
-        (proxy_id is null or member_kind = 'org') and
-        (status is distinct from 'approved' or member_kind = 'user' or proxy_id is not null)
+        @guestlist_membership_fits(
+            host, member_kind, member_id, status, door_link, door_generation, door_invite,
+            ended_cause, ended_at, proxy_id, proxy_name
+        )
     )
 )@partitioned;
 
@@ -258,120 +231,86 @@ create index guestlist_memberships_run_out
 -- The one question that crosses hosts: which of them has this member joined? In the bucket of the
 -- member.
 create table @guestlist_joined (
-    member_bucket integer not null,
-    member_kind text collate "C" not null,
-    member_id text collate "C" not null,
-    host text collate "C" not null,
-    revision bigint not null,
+    member_bucket @guestlist_bucket not null,
+    member_kind @guestlist_member_kind not null,
+    member_id @guestlist_word not null,
+    host @guestlist_word not null,
+    revision @guestlist_ordinal not null,
     body json not null,
-    primary key (member_bucket, member_kind, member_id, host),
-    check (
-        (member_bucket between 0 and 3843) and
-        member_kind in ('org', 'user') and
-        member_id <> '' and
-        host <> '' and
-        revision >= 1
-    )
+    primary key (member_bucket, member_kind, member_id, host)
 )@partitioned_by_member;
 
 create table @guestlist_acting (
-    bucket integer not null,
-    host text collate "C" not null,
-    target text collate "C" not null,
-    revision bigint not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
+    target @guestlist_word not null,
+    revision @guestlist_ordinal not null,
     body json not null,
     primary key (bucket, host, target),
     check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        target <> '' and
-        revision >= 1 and
         host <> target
     )
 )@partitioned;
 
 create table @guestlist_groups (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     group_id uuid not null,
-    name text collate "C" not null,
+    name @guestlist_word not null,
     internal boolean not null,
     created_at bigint not null,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
-    primary key (bucket, host, group_id),
-    check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        name <> '' and
-        revision >= 1
-    )
+    primary key (bucket, host, group_id)
 )@partitioned;
 
 create table @guestlist_group_members (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     group_id uuid not null,
     kind text collate "C" not null,
-    member text collate "C" not null,
-    episode bigint not null,
-    revision bigint not null,
+    member @guestlist_word not null,
+    episode @guestlist_count not null,
+    revision @guestlist_ordinal not null,
     primary key (bucket, host, group_id, kind, member, episode),
     check (
-        (bucket between 0 and 3843) and
-        host <> '' and
         kind in ('group', 'org', 'user') and
-        member <> '' and
-        episode >= 0 and
-        revision >= 1 and
         (kind <> 'group' or (length(member) = 36 and episode = 0)) and
         (not (kind = 'org' and member = host))
     )
 )@partitioned;
 
 create table @guestlist_grants (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     grant_id uuid not null,
     at bigint not null,
     expires_at bigint,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
-    primary key (bucket, host, grant_id),
-    check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        revision >= 1
-    )
+    primary key (bucket, host, grant_id)
 )@partitioned;
 
 create table @guestlist_invites (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     invite uuid not null,
-    address text collate "C" not null,
+    address @guestlist_word not null,
     status text collate "C" not null,
-    generation bigint not null,
-    token bigint,
-    creator text collate "C",
+    generation @guestlist_ordinal not null,
+    token @guestlist_count,
+    creator @guestlist_word,
     delivery text collate "C" not null,
     expires_at bigint,
     expired_at bigint,
     created_at bigint not null,
     updated_at bigint not null,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
     primary key (bucket, host, invite),
     check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        address <> '' and
         status in ('pending', 'accepted', 'declined', 'revoked') and
-        generation >= 1 and
-        token >= 0 and
-        creator <> '' and
         delivery in ('unknown', 'sent', 'undelivered') and
-        revision >= 1 and
         (status = 'pending') = (token is not null)
     )
 )@partitioned;
@@ -385,38 +324,28 @@ create index guestlist_invites_run_out
 
 -- What a host knows of an address: never two live invites for one.
 create table @guestlist_addresses (
-    bucket integer not null,
-    host text collate "C" not null,
-    address text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
+    address @guestlist_word not null,
     invite uuid,
-    member text collate "C",
-    revision bigint not null,
+    member @guestlist_word,
+    revision @guestlist_ordinal not null,
     body json not null,
     primary key (bucket, host, address),
     check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        address <> '' and
-        member <> '' and
-        revision >= 1 and
         (invite is not null or member is not null)
     )
 )@partitioned;
 
 create table @guestlist_endpoints (
-    bucket integer not null,
-    host text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
     endpoint uuid not null,
     created_at bigint not null,
     deleted_at bigint,
-    revision bigint not null,
+    revision @guestlist_ordinal not null,
     body json not null,
-    primary key (bucket, host, endpoint),
-    check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        revision >= 1
-    )
+    primary key (bucket, host, endpoint)
 )@partitioned;
 
 -- Whoever sends webhooks asks for all of them.
@@ -425,84 +354,57 @@ create index guestlist_endpoints_all
     where deleted_at is null;
 
 create table @guestlist_consumers (
-    bucket integer not null,
-    consumer text collate "C" not null,
-    revision bigint not null,
+    bucket @guestlist_bucket not null,
+    consumer @guestlist_word not null,
+    revision @guestlist_ordinal not null,
     body json not null,
-    primary key (bucket, consumer),
-    check (
-        (bucket between 0 and 3843) and
-        consumer <> '' and
-        revision >= 1
-    )
+    primary key (bucket, consumer)
 )@partitioned;
 
 create table @guestlist_parked (
-    bucket integer not null,
-    consumer text collate "C" not null,
-    position bigint not null,
-    ordinal bigint not null,
-    revision bigint not null,
+    bucket @guestlist_bucket not null,
+    consumer @guestlist_word not null,
+    position @guestlist_ordinal not null,
+    ordinal @guestlist_count not null,
+    revision @guestlist_ordinal not null,
     body json not null,
-    primary key (bucket, consumer, position, ordinal),
-    check (
-        (bucket between 0 and 3843) and
-        consumer <> '' and
-        position >= 1 and
-        ordinal >= 0 and
-        revision >= 1
-    )
+    primary key (bucket, consumer, position, ordinal)
 )@partitioned;
 
 -- Every commit that was applied: what is answered when it is sent again.
 create table @guestlist_commits (
-    bucket integer not null,
-    home_kind text collate "C" not null,
-    home text collate "C" not null,
+    bucket @guestlist_bucket not null,
+    home_kind @guestlist_home_kind not null,
+    home @guestlist_word not null,
     commit_id uuid not null,
     at bigint not null,
     by text not null,
-    digest bytea not null,
+    digest @guestlist_digest not null,
     reply text not null,
-    primary key (bucket, home_kind, home, commit_id),
-    check (
-        (bucket between 0 and 3843) and
-        home_kind in ('organization', 'name') and
-        home <> '' and
-        octet_length(digest) = 32
-    )
+    primary key (bucket, home_kind, home, commit_id)
 )@partitioned;
 
 -- The log. A position is a number of transactions that is at least that of its own, so that the
 -- feed can be read up to the oldest that is under way. There is no counter that all would have to
 -- wait for.
 create table @guestlist_events (
-    bucket integer not null,
-    host text collate "C" not null,
-    position bigint not null,
-    ordinal bigint not null,
+    bucket @guestlist_bucket not null,
+    host @guestlist_word not null,
+    position @guestlist_ordinal not null,
+    ordinal @guestlist_count not null,
     commit_id uuid not null,
-    name text collate "C" not null,
-    member_kind text collate "C",
-    member_id text collate "C",
+    name @guestlist_word not null,
+    member_kind @guestlist_member_kind,
+    member_id @guestlist_word,
     link uuid,
     invite uuid,
     at bigint not null,
-    by_user text collate "C",
+    by_user @guestlist_word,
     by text not null,
     body json not null,
-    erased bytea,
+    erased @guestlist_digest,
     primary key (bucket, host, position, ordinal),
     check (
-        (bucket between 0 and 3843) and
-        host <> '' and
-        position >= 1 and
-        ordinal >= 0 and
-        name <> '' and
-        member_kind in ('org', 'user') and
-        member_id <> '' and
-        by_user <> '' and
-        octet_length(erased) = 32 and
         (member_kind is null) = (member_id is null)
     )
 )@partitioned;

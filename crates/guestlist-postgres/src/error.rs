@@ -2,6 +2,7 @@
 
 use guestlist_store::StoreError;
 use sqlx::Error;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What a statement says by an error of its own: a row that was to be new was there by the time it
@@ -19,9 +20,18 @@ pub(crate) enum During {
 
 /// Whether a commit that was to write a new row has been overtaken by another one.
 pub(crate) fn is_overtaken(error: &Error) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(|error| error.message().contains(OVERTAKEN))
+    error.as_database_error().is_some_and(|error| {
+        error.message().contains(OVERTAKEN) || (error.is_unique_violation() && is_key(error))
+    })
+}
+
+/// Whether it is the key of a row that says so. All that was to be new was absent a moment before.
+fn is_key(error: &dyn DatabaseError) -> bool {
+    let is_own = |table: &str| table.starts_with("guestlist_");
+    error.table().is_some_and(is_own)
+        && error
+            .constraint()
+            .is_some_and(|name| name.ends_with("_pkey"))
 }
 
 /// Whether the connection has gone with it.

@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::error::{During, connect_error, is_lost, is_overtaken, store_error};
+use crate::lone;
 use crate::plan::{Outcome, Plan};
 use crate::rows::NO_SUCH_EVENT;
 use crate::sql::{Names, Sql};
@@ -18,14 +19,20 @@ use crate::value::Value;
 /// other one was applied.
 const MAX_RUNS: usize = 16;
 
+/// Connections for what is few and always the same, so that its statements are planned once and
+/// not on each connection of the pool.
+pub(crate) struct Kept {
+    pool: PgPool,
+    connections: Mutex<Vec<PgConnection>>,
+    most: usize,
+    settings: &'static str,
+}
+
 /// Applies on connections of a pool, each statement a transaction of its own.
 pub(crate) struct Engine {
     pub(crate) pool: PgPool,
     pub(crate) names: Names,
-    /// Connections for flushes, which are few and always the same, so that their statements are
-    /// planned once and not on each connection of the pool.
-    kept: Mutex<Vec<PgConnection>>,
-    keeps: usize,
+    kept: Kept,
 }
 
 /// A commit that waits: of which call, and which of it.
@@ -35,20 +42,20 @@ struct Waiting {
     plan: Plan,
 }
 
-type Answers = Vec<Result<Vec<Outcome>, StoreError>>;
+pub(crate) type Answers<T> = Vec<Result<Vec<T>, StoreError>>;
 
-impl Engine {
-    /// Keeps at most so many connections for itself.
-    pub(crate) const fn new(pool: PgPool, names: Names, keeps: usize) -> Self {
+impl Kept {
+    /// At most so many, and what is set on each.
+    pub(crate) const fn new(pool: PgPool, most: usize, settings: &'static str) -> Self {
         Self {
             pool,
-            names,
-            kept: Mutex::new(Vec::new()),
-            keeps,
+            connections: Mutex::new(Vec::new()),
+            most,
+            settings,
         }
     }
 
-    async fn connection(&self) -> Result<PgConnection, sqlx::Error> {
+    pub(crate) async fn take(&self) -> Result<PgConnection, sqlx::Error> {
         if self.pool.is_closed() {
             self.lock().clear();
             return Err(sqlx::Error::PoolClosed);
@@ -61,11 +68,7 @@ impl Engine {
         loop {
             // By the pool, so that whatever the application has set up for its connections holds.
             let mut connection = self.pool.acquire().await?.detach();
-            // A plan for whatever comes is as good as one for what has come, and is made once.
-            let set = connection
-                .execute("set plan_cache_mode = force_generic_plan")
-                .await;
-            match set {
+            match connection.execute(self.settings).await {
                 Ok(_) => return Ok(connection),
                 Err(error) if lost > 0 && is_lost(&error) => lost -= 1,
                 Err(error) => return Err(error),
@@ -73,19 +76,37 @@ impl Engine {
         }
     }
 
-    fn keep(&self, connection: PgConnection) {
+    pub(crate) fn put(&self, connection: PgConnection) {
         let mut kept = self.lock();
-        if kept.len() < self.keeps {
+        if kept.len() < self.most {
             kept.push(connection);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<PgConnection>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// Keeps at most so many connections for itself.
+    pub(crate) fn new(pool: PgPool, names: Names, keeps: usize) -> Self {
+        Self {
+            // A plan for whatever comes is as good as one for what has come, and is made once.
+            kept: Kept::new(
+                pool.clone(),
+                keeps,
+                "set plan_cache_mode = force_generic_plan; set jit = off",
+            ),
+            pool,
+            names,
+        }
     }
 
     /// One answer for each call.
-    pub(crate) async fn flush(&self, batch: Vec<Vec<Plan>>) -> Answers {
+    pub(crate) async fn flush(&self, batch: Vec<Vec<Plan>>) -> Answers<Outcome> {
         let mut open = Open::new(&batch);
         let waiting: Vec<Waiting> = batch
             .into_iter()
@@ -100,7 +121,7 @@ impl Engine {
         if waiting.is_empty() {
             return open.answers();
         }
-        if self.keeps == 0 {
+        if self.kept.most == 0 {
             match self.pool.acquire().await {
                 Ok(mut connection) => {
                     self.rounds(&mut connection, waiting, &mut open).await;
@@ -108,12 +129,12 @@ impl Engine {
                 Err(error) => open.fail_all(&connect_error(error)),
             }
         } else {
-            match self.connection().await {
+            match self.kept.take().await {
                 Ok(mut connection) => {
                     self.rounds(&mut connection, waiting, &mut open).await;
                     // An error may have been the end of the connection, whatever it was called.
                     if !open.has_errors() || connection.ping().await.is_ok() {
-                        self.keep(connection);
+                        self.kept.put(connection);
                     }
                 }
                 Err(error) => open.fail_all(&connect_error(error)),
@@ -142,21 +163,24 @@ impl Engine {
     /// The first that waits, and all that go with it.
     fn round(&self, waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
         let mut keys = Keys::default();
-        let mut round: Vec<Waiting> = Vec::with_capacity(waiting.len());
-        let mut rest = Vec::new();
-        for commit in waiting {
-            let fits = round.first().is_none_or(|first| {
-                !first.plan.is_alone()
-                    && !commit.plan.is_alone()
-                    && (!self.names.one_bucket || first.plan.bucket == commit.plan.bucket)
-            });
-            if fits && keys.admit(&commit.plan) {
-                round.push(commit);
-            } else {
-                rest.push(commit);
-            }
-        }
-        (round, rest)
+        let mut first: Option<&Plan> = None;
+        let fits: Vec<bool> = waiting
+            .iter()
+            .map(|commit| {
+                let plan = &commit.plan;
+                let fits = first.is_none_or(|first| {
+                    !first.is_alone()
+                        && !plan.is_alone()
+                        && (!self.names.one_bucket || first.bucket == plan.bucket)
+                });
+                first = first.or(Some(plan));
+                fits && keys.admit(plan)
+            })
+            .collect();
+        let mut fits = fits.into_iter();
+        waiting
+            .into_iter()
+            .partition(|_| fits.next().unwrap_or(false))
     }
 
     /// Runs a round; gives back what has to be looked at again.
@@ -215,17 +239,11 @@ async fn apply(
     names: &Names,
     plans: &[&Plan],
 ) -> Result<Vec<Verdict>, StoreError> {
-    for _ in 0..MAX_RUNS {
+    for turn in 0..MAX_RUNS {
+        let careful = turn > 0;
         let done = match plans {
-            [plan] if plan.is_alone() => apply_alone(connection, names, plan).await,
-            plans => {
-                let sql = statement::commit(names, plans, common_bucket(plans));
-                let rows = fetch(connection, sql).await;
-                match rows {
-                    Ok(rows) => statement::verdicts(plans, &rows).map_err(Failed::Store),
-                    Err(error) => Err(Failed::Sql(error)),
-                }
-            }
+            [plan] if plan.is_alone() => apply_alone(connection, names, plan, careful).await,
+            plans => run(connection, names, plans, careful).await,
         };
         match done {
             Ok(verdicts) => return Ok(verdicts),
@@ -239,19 +257,48 @@ async fn apply(
     ))
 }
 
+/// Runs the statement of commits that go together.
+async fn run(
+    connection: &mut PgConnection,
+    names: &Names,
+    plans: &[&Plan],
+    careful: bool,
+) -> Result<Vec<Verdict>, Failed> {
+    if let [plan] = plans
+        && let Some((sql, wanted)) = lone::commit(names, plan, careful)
+    {
+        let rows = fetch(connection, sql).await.map_err(Failed::Sql)?;
+        let mut outcome = wanted.outcome(plan, &rows).map_err(Failed::Store)?;
+        if !careful && plan.kept.is_some() && matches!(outcome, Outcome::Missed(_)) {
+            // Maybe because it was applied before.
+            let rows = fetch(connection, lone::receipt(names, plan))
+                .await
+                .map_err(Failed::Before)?;
+            if let Some(receipt) = lone::kept(&rows).map_err(Failed::Store)? {
+                outcome = Outcome::Already(receipt);
+            }
+        }
+        return Ok(vec![Verdict::Is(outcome)]);
+    }
+    let sql = statement::commit(names, plans, common_bucket(plans));
+    let rows = fetch(connection, sql).await.map_err(Failed::Sql)?;
+    statement::verdicts(plans, &rows).map_err(Failed::Store)
+}
+
 /// A commit that counts rows or erases: its rows are locked first, so that a statement that begins
 /// afterwards counts what stays.
 async fn apply_alone(
     connection: &mut PgConnection,
     names: &Names,
     plan: &Plan,
+    careful: bool,
 ) -> Result<Vec<Verdict>, Failed> {
     // Whatever the default is: see `apply_within`.
     let mut transaction = connection
         .begin_with("begin isolation level read committed")
         .await
         .map_err(before_commit)?;
-    let applied = apply_within(&mut transaction, names, plan).await;
+    let applied = apply_within(&mut transaction, names, plan, careful).await;
     match applied {
         Ok(verdicts) => {
             transaction.commit().await.map_err(Failed::Sql)?;
@@ -269,6 +316,7 @@ async fn apply_within(
     connection: &mut PgConnection,
     names: &Names,
     plan: &Plan,
+    careful: bool,
 ) -> Result<Vec<Verdict>, Failed> {
     let plans = [plan];
     let locked = fetch(connection, statement::lock(names, plan, plan.bucket))
@@ -281,9 +329,9 @@ async fn apply_within(
             what: "what is counted needs a `read committed` transaction",
         }));
     }
-    let sql = statement::commit(names, &plans, plan.bucket);
-    let rows = fetch(connection, sql).await.map_err(before_commit)?;
-    let verdicts = statement::verdicts(&plans, &rows).map_err(Failed::Store)?;
+    let verdicts = run(connection, names, &plans, careful)
+        .await
+        .map_err(Failed::before_commit)?;
     if let [Verdict::Is(Outcome::Applied)] = verdicts.as_slice() {
         for erasure in &plan.erasures {
             let sql = statement::erase(names, erasure, plan.bucket);
@@ -316,12 +364,13 @@ async fn apply_in_savepoint(
     plan: &Plan,
 ) -> Result<Outcome, StoreError> {
     let failure = |error| store_error(error, During::Reading);
-    for _ in 0..MAX_RUNS {
+    for turn in 0..MAX_RUNS {
+        let careful = turn > 0;
         connection
             .execute("savepoint guestlist_commit")
             .await
             .map_err(failure)?;
-        match apply_within(connection, names, plan).await {
+        match apply_within(connection, names, plan, careful).await {
             Ok(verdicts) => {
                 connection
                     .execute("release guestlist_commit")
@@ -337,7 +386,12 @@ async fn apply_in_savepoint(
                     .execute("rollback to guestlist_commit; release guestlist_commit")
                     .await;
                 match failed {
-                    Failed::Before(error) if is_overtaken(&error) && undone.is_ok() => {}
+                    Failed::Before(error) if is_overtaken(&error) && undone.is_ok() => {
+                        if careful && !is_read_committed(connection).await.map_err(failure)? {
+                            // It would see again what it has seen.
+                            return Err(StoreError::Retryable(Box::new(error)));
+                        }
+                    }
                     failed => return Err(failed.into_error(During::Reading)),
                 }
             }
@@ -346,6 +400,14 @@ async fn apply_in_savepoint(
     Err(StoreError::Retryable(
         "other transactions were faster again and again".into(),
     ))
+}
+
+/// Whether the next statement sees what was committed before it begins.
+async fn is_read_committed(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let row = connection
+        .fetch_one("select 1, current_setting('transaction_isolation')")
+        .await?;
+    statement::sees_anew(&[row])
 }
 
 /// Runs a statement to its end: what it answers is only good once the server has said that it is
@@ -369,6 +431,14 @@ enum Failed {
 }
 
 impl Failed {
+    /// What failed was not the end of the transaction.
+    fn before_commit(self) -> Self {
+        match self {
+            Self::Sql(error) => Self::Before(error),
+            failed => failed,
+        }
+    }
+
     fn into_error(self, during: During) -> StoreError {
         match self {
             Self::Sql(error) => store_error(error, during),
@@ -404,7 +474,7 @@ const fn concerns_one(error: &StoreError) -> bool {
 }
 
 /// The same error, for another one that it concerns.
-fn another(error: &StoreError) -> StoreError {
+pub(crate) fn another(error: &StoreError) -> StoreError {
     let text = || {
         core::error::Error::source(error)
             .map_or_else(|| error.to_string(), ToString::to_string)
@@ -478,7 +548,7 @@ impl Open {
             .is_some_and(|call| call.error.is_some())
     }
 
-    fn answers(self) -> Answers {
+    fn answers(self) -> Answers<Outcome> {
         self.calls.into_iter().map(Call::answer).collect()
     }
 }
@@ -505,9 +575,12 @@ impl Call {
 
 /// What the commits of a round read and write.
 #[derive(Default)]
-struct Keys {
-    held: BTreeMap<(&'static str, Vec<Value>), Hold>,
+struct Keys<'a> {
+    held: BTreeMap<Key<'a>, Hold>,
 }
+
+/// A row: its table, and its key there.
+type Key<'a> = (&'static str, &'a [Value]);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
@@ -517,9 +590,9 @@ enum Hold {
     Counts(i64),
 }
 
-impl Keys {
+impl<'a> Keys<'a> {
     /// Adds a commit, unless it reads or writes what one before it writes.
-    fn admit(&mut self, plan: &Plan) -> bool {
+    fn admit(&mut self, plan: &'a Plan) -> bool {
         let wanted = Self::of(plan);
         let fits = wanted.iter().all(|(key, hold)| {
             self.held
@@ -532,13 +605,13 @@ impl Keys {
         fits
     }
 
-    fn of(plan: &Plan) -> BTreeMap<(&'static str, Vec<Value>), Hold> {
-        let mut keys = BTreeMap::new();
+    fn of(plan: &'a Plan) -> BTreeMap<Key<'a>, Hold> {
+        let mut keys: BTreeMap<Key<'a>, Hold> = BTreeMap::new();
         if plan.kept.is_some() {
-            keys.insert(("commits", plan.receipt.clone()), Hold::Writes);
+            keys.insert(("commits", &plan.receipt), Hold::Writes);
         }
         for fact in &plan.facts {
-            keys.insert((fact.table.name, fact.key.clone()), Hold::Reads);
+            keys.insert((fact.table.name, &fact.key), Hold::Reads);
         }
         for counter in &plan.counters {
             let hold = if counter.is_simple() {
@@ -546,14 +619,14 @@ impl Keys {
             } else {
                 Hold::Writes
             };
-            keys.insert((counter.table.name, counter.key.clone()), hold);
+            keys.insert((counter.table.name, &counter.key), hold);
         }
         for put in &plan.puts {
             let key = put.values.get(..put.table.key.len()).unwrap_or(&put.values);
-            keys.insert((put.table.name, key.to_vec()), Hold::Writes);
+            keys.insert((put.table.name, key), Hold::Writes);
         }
         for (table, key) in &plan.deletes {
-            keys.insert((table.name, key.clone()), Hold::Writes);
+            keys.insert((table.name, key), Hold::Writes);
         }
         keys
     }

@@ -2,8 +2,9 @@
 //!
 //! [`PgStore`] keeps them in a database that the application has anyway, over its own pool. A load
 //! is one statement and a commit is one statement; commits that wait at the same time in one
-//! process go together into one. [`PgTransaction`] runs commands inside a transaction of the
-//! application, so that its own rows and guestlist's change together or not at all.
+//! process go together into one, and so do loads. [`PgTransaction`] runs commands inside a
+//! transaction of the application, so that its own rows and guestlist's change together or not at
+//! all.
 //!
 //! The tables can live beside the application's own: all of their names begin with `guestlist_`,
 //! they can be in a schema of their own, and [`migrate`] touches nothing else. They need no
@@ -34,6 +35,9 @@ mod error;
 mod events;
 mod flush;
 mod list;
+mod lone;
+mod looking;
+mod lookup;
 mod mirror;
 mod options;
 mod plan;

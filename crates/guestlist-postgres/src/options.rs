@@ -35,6 +35,7 @@ pub struct PgOptions {
     pub(crate) partitions: u16,
     pub(crate) migrate: bool,
     pub(crate) together: bool,
+    pub(crate) loads: bool,
     pub(crate) flushes: usize,
     pub(crate) mirrored: bool,
     pub(crate) one_bucket: bool,
@@ -48,7 +49,7 @@ impl Default for PgOptions {
 
 impl PgOptions {
     /// What fits most: tables where the search path finds them, migrated when the store is opened,
-    /// and commits that wait at the same time flushed together.
+    /// and commits and loads that wait at the same time sent together.
     pub fn new() -> Self {
         Self {
             schema: None,
@@ -56,6 +57,7 @@ impl PgOptions {
             partitions: 0,
             migrate: true,
             together: true,
+            loads: true,
             flushes: 1,
             mirrored: false,
             one_bucket: false,
@@ -94,6 +96,15 @@ impl PgOptions {
     /// statement of its own on a connection of its own.
     pub const fn flush_together(mut self, yes: bool) -> Self {
         self.together = yes;
+        self
+    }
+
+    /// Whether rows that are asked for at the same time are looked up together, in one statement and
+    /// at one instant, on a connection of their own. If not, or where each statement keeps to one
+    /// bucket, each load is a statement of its own on a connection of the pool. So are always those
+    /// of lists: access rules, counts, the tokens of a link.
+    pub const fn load_together(mut self, yes: bool) -> Self {
+        self.loads = yes;
         self
     }
 
@@ -147,6 +158,7 @@ impl PgOptions {
             migrations: format!("{prefix}{}", quoted(&self.migrations_table)),
             prefix,
             one_bucket,
+            planned_once: false,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Commits as rows of tables: made where they come from, before anything waits for a connection.
 
 use guestlist_membership::{Home, Row, RowKey};
-use guestlist_store::{Check, Commit, Committed, Receipt, StoreError, Write};
+use guestlist_store::{Check, Commit, Committed, Receipt, Revision, StoreError, Write};
 use guestlist_types::Bucket;
 
 use crate::error::signed;
@@ -68,6 +68,9 @@ pub(crate) struct Put {
     pub(crate) table: &'static Table,
     /// Whether it is written whatever is there.
     pub(crate) blind: bool,
+    /// Whether the commit has checked that it is not there; of a row of a list: that the membership
+    /// isn't.
+    pub(crate) is_new: bool,
     /// Key and columns.
     pub(crate) values: Vec<Value>,
 }
@@ -268,6 +271,7 @@ impl Plan {
                 self.puts.push(Put {
                     table,
                     blind: true,
+                    is_new: false,
                     values,
                 });
             }
@@ -294,18 +298,24 @@ impl Plan {
                 let mut values = rows::key_values(key);
                 values.extend(rows::row_values(key, row, revision.get())?);
                 let checked = |check: &Check| check.key() == key;
+                let is_absent = |check: &Check| {
+                    matches!(check, Check::Revision { key: of, revision }
+                        if of == key && *revision == Revision::ABSENT)
+                };
                 if let (RowKey::Membership(host, member), false) = (key, mirrored) {
                     let mut joined = joined_key(host, member);
                     joined.extend(values.iter().skip(table.key.len()).take(2).cloned());
                     self.puts.push(Put {
                         table: &JOINED,
                         blind: true,
+                        is_new: commit.checks.iter().any(is_absent),
                         values: joined,
                     });
                 }
                 self.puts.push(Put {
                     table,
                     blind: !commit.checks.iter().any(checked),
+                    is_new: commit.checks.iter().any(is_absent),
                     values,
                 });
             }
@@ -345,10 +355,11 @@ impl Plan {
         !self.counted.is_empty() || !self.erasures.is_empty()
     }
 
-    /// How many rows it writes that must all have been written.
+    /// How many rows it changes that must all have been written. What is new has a key that sees to
+    /// that.
     pub(crate) fn rows(&self) -> i64 {
-        let puts = self.puts.iter().filter(|put| !put.blind).count();
-        i64::try_from(puts + usize::from(self.kept.is_some())).unwrap_or(i64::MAX)
+        let changes = |put: &&Put| !put.blind && !put.is_new;
+        i64::try_from(self.puts.iter().filter(changes).count()).unwrap_or(i64::MAX)
     }
 }
 

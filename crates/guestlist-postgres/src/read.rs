@@ -16,6 +16,7 @@ use sqlx::{Row as _, ValueRef as _};
 
 use crate::error::{During, store_error, unsigned};
 use crate::flush::fetch;
+use crate::lookup::{self, Request};
 use crate::rows;
 use crate::sql::{Names, Sql};
 use crate::table::{
@@ -30,7 +31,7 @@ const MAX_STATEMENTS: usize = 4;
 
 /// What a row of the answer is.
 #[derive(Debug, Clone)]
-enum Tag {
+pub(crate) enum Tag {
     /// This row.
     Row(RowKey),
     /// A row whose body tells which.
@@ -58,7 +59,85 @@ enum Tag {
     Grant(OrgId),
 }
 
+/// Where the columns of a row are in an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cells {
+    number: usize,
+    body: usize,
+    text: usize,
+    id: usize,
+}
+
+impl Cells {
+    /// One behind the other.
+    pub(crate) const fn at(first: usize) -> Self {
+        Self {
+            number: first,
+            body: first + 1,
+            text: first + 2,
+            id: first + 3,
+        }
+    }
+}
+
+/// What answers a request for rows: with one row, or none if nothing was found.
+pub(crate) trait Ask {
+    async fn ask(&mut self, request: Request) -> Result<Option<PgRow>, StoreError>;
+}
+
+/// On a connection of one's own.
+struct Alone<'a> {
+    connection: &'a mut PgConnection,
+    names: &'a Names,
+}
+
+impl Ask for Alone<'_> {
+    async fn ask(&mut self, request: Request) -> Result<Option<PgRow>, StoreError> {
+        let rows = fetch(self.connection, request.statement(self.names))
+            .await
+            .map_err(reading)?;
+        Ok(rows.into_iter().next())
+    }
+}
+
 pub(crate) async fn load(
+    connection: &mut PgConnection,
+    names: &Names,
+    load: &Load<'_>,
+) -> Result<Snapshot, StoreError> {
+    let mut alone = Alone {
+        connection: &mut *connection,
+        names,
+    };
+    match look_up(&mut alone, load).await? {
+        Some(snapshot) => Ok(snapshot),
+        None => load_lists(connection, names, load).await,
+    }
+}
+
+/// A scope of which nothing is a list; `None` if something is.
+pub(crate) async fn look_up(
+    ask: &mut impl Ask,
+    load: &Load<'_>,
+) -> Result<Option<Snapshot>, StoreError> {
+    for all in [false, true] {
+        let Some(asked) = lookup::asked(load, all) else {
+            return Ok(None);
+        };
+        let row = ask.ask(asked.request).await?;
+        let found = Found::of_row(load.scope, &asked.tags, row.as_ref())?;
+        // What it leads to was not asked for.
+        if asked.unless.iter().any(|member| found.has(member)) {
+            continue;
+        }
+        let (snapshot, missing) = found.snapshot(load, &[]);
+        return Ok(missing.is_empty().then_some(snapshot));
+    }
+    Ok(None)
+}
+
+/// Any scope.
+pub(crate) async fn load_lists(
     connection: &mut PgConnection,
     names: &Names,
     load: &Load<'_>,
@@ -565,28 +644,61 @@ impl Found {
                 .ok()
                 .and_then(|tag| tags.get(tag))
                 .ok_or_else(|| StoreError::corrupt("the number of a row"))?;
-            found.enter(tag, row, &mut host)?;
+            found.enter(tag, row, Cells::at(1), &mut host)?;
         }
         Ok(found)
+    }
+
+    /// What is told in one row, each where it is said to be.
+    fn of_row(
+        scope: &Scope,
+        tags: &[(Tag, Cells)],
+        row: Option<&PgRow>,
+    ) -> Result<Self, StoreError> {
+        let mut found = Self {
+            rows: BTreeMap::new(),
+            receipt: None,
+            changes: BTreeMap::new(),
+        };
+        let mut host = match &scope.root {
+            Root::Organization(host) => Some(host.clone()),
+            Root::Token(_) | Root::Name(_) => None,
+        };
+        if let Some(row) = row {
+            for (tag, cells) in tags {
+                if !is_null(row, cells.number)? {
+                    found.enter(tag, row, *cells, &mut host)?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether this member has a membership, wherever.
+    fn has(&self, member: &Member) -> bool {
+        self.rows
+            .keys()
+            .any(|key| matches!(key, RowKey::Membership(_, of) if of == member))
     }
 
     fn enter(
         &mut self,
         tag: &Tag,
         row: &PgRow,
+        cells: Cells,
         host: &mut Option<OrgId>,
     ) -> Result<(), StoreError> {
-        let number = unsigned(row.try_get(1).map_err(reading)?)?;
+        let number = unsigned(row.try_get(cells.number).map_err(reading)?)?;
         let own = || {
             host.clone()
                 .ok_or_else(|| StoreError::corrupt("a row of an organization that is not known"))
         };
-        let link = || Ok::<_, StoreError>(LinkId::from_bytes(id(row, 4)?));
+        let link = || Ok::<_, StoreError>(LinkId::from_bytes(id(row, cells.id)?));
         let key = match tag {
             Tag::Row(key) => key.clone(),
             Tag::Token => {
                 let token: guestlist_membership::link::TokenRecord =
-                    rows::parse(text(row, 2)?, "a token")?;
+                    rows::parse(text(row, cells.body)?, "a token")?;
                 host.get_or_insert_with(|| token.host.clone());
                 let key = RowKey::Token(token.selector);
                 self.rows
@@ -595,25 +707,25 @@ impl Found {
             }
             Tag::Link => {
                 let row: Box<guestlist_membership::link::Link> =
-                    rows::parse(text(row, 2)?, "a link")?;
+                    rows::parse(text(row, cells.body)?, "a link")?;
                 let key = RowKey::Link(own()?, row.id);
                 return self.put(key, number, Row::Link(row));
             }
             Tag::Invite => {
                 let row: Box<guestlist_membership::invite::EmailInvite> =
-                    rows::parse(text(row, 2)?, "an invite")?;
+                    rows::parse(text(row, cells.body)?, "an invite")?;
                 let key = RowKey::Invite(own()?, row.id);
                 return self.put(key, number, Row::Invite(row));
             }
             Tag::Membership => {
                 let row: Box<guestlist_membership::member::Membership> =
-                    rows::parse(text(row, 2)?, "a membership")?;
+                    rows::parse(text(row, cells.body)?, "a membership")?;
                 let key = RowKey::Membership(own()?, row.member.clone());
                 return self.put(key, number, Row::Membership(row));
             }
             Tag::Endpoint => {
                 let row: Box<guestlist_membership::webhook::Endpoint> =
-                    rows::parse(text(row, 2)?, "an endpoint")?;
+                    rows::parse(text(row, cells.body)?, "an endpoint")?;
                 let key = RowKey::Endpoint(own()?, row.id);
                 return self.put(key, number, Row::Endpoint(row));
             }
@@ -621,14 +733,14 @@ impl Found {
             Tag::Tally => RowKey::LinkTally(own()?, link()?),
             Tag::PreviewTally(link, generation) => RowKey::PreviewTally(own()?, *link, *generation),
             Tag::Address => {
-                let address = text(row, 3)?
+                let address = text(row, cells.text)?
                     .parse()
                     .map_err(|_| StoreError::corrupt("an address"))?;
                 RowKey::Address(own()?, address)
             }
             Tag::UseCount => {
                 // A count is a row also where there is nothing to be counted.
-                let (Some(host), false) = (host.clone(), is_null(row, 4)?) else {
+                let (Some(host), false) = (host.clone(), is_null(row, cells.id)?) else {
                     return Ok(());
                 };
                 let key = RowKey::UseCount(host, link()?);
@@ -640,7 +752,7 @@ impl Found {
                 let Some(host) = host.clone() else {
                     return Ok(());
                 };
-                let approved = text(row, 2)?
+                let approved = text(row, cells.body)?
                     .parse()
                     .map_err(|_| StoreError::corrupt("a count"))?;
                 let count = SeatCount {
@@ -660,21 +772,21 @@ impl Found {
             Tag::ActingOf(org) => RowKey::Acting(org.clone(), own()?),
             Tag::ActingIn(other) => RowKey::Acting(own()?, other.clone()),
             Tag::Receipt => {
-                self.receipt = Some(receipt(row)?);
+                self.receipt = Some(receipt(row, cells)?);
                 return Ok(());
             }
             Tag::Group(organization) => {
-                let group = rows::parse(text(row, 2)?, "a group")?;
+                let group = rows::parse(text(row, cells.body)?, "a group")?;
                 self.change(organization, AccessChange::PutGroup(group));
                 return Ok(());
             }
             Tag::GroupMember(organization) => {
-                let (group, member) = group_member(row, number)?;
+                let (group, member) = group_member(row, cells, number)?;
                 self.change(organization, AccessChange::PutGroupMember { group, member });
                 return Ok(());
             }
             Tag::Grant(organization) => {
-                let grant = rows::parse(text(row, 2)?, "a grant")?;
+                let grant = rows::parse(text(row, cells.body)?, "a grant")?;
                 self.change(organization, AccessChange::PutGrant(grant));
                 return Ok(());
             }
@@ -682,7 +794,7 @@ impl Found {
         let row = if key.is_counter() {
             Row::Tally(number)
         } else {
-            rows::decode(&key, text(row, 2)?)?
+            rows::decode(&key, text(row, cells.body)?)?
         };
         if let (RowKey::Name(_), Row::Name(record)) = (&key, &row) {
             host.get_or_insert_with(|| record.organization.clone());
@@ -755,9 +867,13 @@ impl Found {
     }
 }
 
-fn group_member(row: &PgRow, episode: u64) -> Result<(GroupId, GroupMember), StoreError> {
-    let group = GroupId::from_bytes(id(row, 4)?);
-    let (name, kind) = (text(row, 2)?, text(row, 3)?);
+fn group_member(
+    row: &PgRow,
+    cells: Cells,
+    episode: u64,
+) -> Result<(GroupId, GroupMember), StoreError> {
+    let group = GroupId::from_bytes(id(row, cells.id)?);
+    let (name, kind) = (text(row, cells.body)?, text(row, cells.text)?);
     let member = if kind == "group" {
         let group = GroupId::parse(name);
         GroupMember::Group(group.map_err(|_| StoreError::corrupt("a group's member"))?)
@@ -771,27 +887,40 @@ fn group_member(row: &PgRow, episode: u64) -> Result<(GroupId, GroupMember), Sto
     Ok((group, member))
 }
 
-fn receipt(row: &PgRow) -> Result<Receipt, StoreError> {
-    let corrupt = || StoreError::corrupt("a receipt");
-    let hex = text(row, 3)?;
-    let mut digest = [0_u8; 32];
-    for (place, byte) in digest.iter_mut().enumerate() {
-        let digits = hex.get(2 * place..2 * place + 2).ok_or_else(corrupt)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| corrupt())?;
-    }
+fn receipt(row: &PgRow, cells: Cells) -> Result<Receipt, StoreError> {
+    let value = row.try_get_raw(cells.text).map_err(reading)?;
+    let bytes = value.as_bytes().unwrap_or_default();
+    let digest = bytes
+        .try_into()
+        .ok()
+        .or_else(|| from_hex(core::str::from_utf8(bytes).ok()?))
+        .ok_or_else(|| StoreError::corrupt("a receipt"))?;
     Ok(Receipt {
         digest: CommandDigest(digest),
-        reply: text(row, 2)?.to_owned(),
+        reply: text(row, cells.body)?.to_owned(),
     })
+}
+
+/// A digest, as the server writes it.
+pub(crate) fn from_hex(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0_u8; 32];
+    for (place, byte) in digest.iter_mut().enumerate() {
+        let digits = hex.get(2 * place..2 * place + 2)?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(digest)
 }
 
 fn reading(error: sqlx::Error) -> StoreError {
     store_error(error, During::Reading)
 }
 
-/// A text column, as it was received.
+/// A column of text or JSON, as it was received.
 pub(crate) fn text(row: &PgRow, column: usize) -> Result<&str, StoreError> {
-    row.try_get(column).map_err(reading)
+    row.try_get_raw(column)
+        .map_err(reading)?
+        .as_str()
+        .map_err(|_| StoreError::corrupt("a column of another type"))
 }
 
 pub(crate) fn is_null(row: &PgRow, column: usize) -> Result<bool, StoreError> {

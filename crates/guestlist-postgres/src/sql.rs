@@ -14,6 +14,8 @@ pub(crate) struct Names {
     pub(crate) migrations: String,
     /// Whether each statement keeps to one bucket, so that one partition has all of it.
     pub(crate) one_bucket: bool,
+    /// Whether what is sent goes to connections that plan it once for any number of rows.
+    pub(crate) planned_once: bool,
 }
 
 /// The bucket of all rows of a statement, if it keeps to one.
@@ -71,6 +73,25 @@ impl<'a> Sql<'a> {
         self.count
     }
 
+    /// The same of an array of values.
+    pub(crate) fn bind_all<'v>(&mut self, kind: Kind, values: impl Iterator<Item = &'v Value>) {
+        self.parameters.push_all(kind, values);
+        self.count += 1;
+    }
+
+    /// The number of a parameter that is an array of numbers.
+    pub(crate) fn bind_bigs(&mut self, values: Vec<Option<i64>>) -> usize {
+        self.parameters.push_bigs(values);
+        self.count += 1;
+        self.count
+    }
+
+    /// Adds a parameter that is bound already, where its type is plain.
+    pub(crate) fn parameter(&mut self, number: usize) -> &mut Self {
+        let _ = write!(self.text, "${number}");
+        self
+    }
+
     /// Adds a parameter.
     pub(crate) fn value(&mut self, kind: Kind, value: &Value) -> &mut Self {
         let number = self.bind(kind, value);
@@ -109,7 +130,11 @@ impl<'a> Sql<'a> {
                 let _ = write!(self.text, "${number}::{kind}");
             } else {
                 self.parameters.push_all(column.kind, values);
-                let _ = write!(self.text, "(select ${number}::{kind}[])");
+                let _ = if self.names.planned_once {
+                    write!(self.text, "${number}")
+                } else {
+                    write!(self.text, "(select ${number}::{kind}[])")
+                };
             }
         }
         let _ = write!(self.text, "{}) as u({names})", if alone { ")" } else { "" });

@@ -32,7 +32,7 @@ const fn column(name: &'static str, kind: Kind) -> Column {
 }
 
 /// The columns of an event, behind commit and ordinal.
-const EVENT: &[Column] = &[
+pub(crate) const EVENT: &[Column] = &[
     column("bucket", Kind::Int),
     column("host", Kind::Text),
     column("commit_id", Kind::Uuid),
@@ -355,36 +355,7 @@ impl Writer<'_> {
             if facts.is_empty() {
                 continue;
             }
-            let wants: Vec<[Value; 2]> = facts
-                .iter()
-                .map(|(_, fact)| [fact.n.into(), fact.revision.into()])
-                .collect();
-            let rows: Vec<Vec<&Value>> = facts
-                .iter()
-                .zip(&wants)
-                .filter_map(|((c, fact), want)| {
-                    Some(
-                        core::iter::once(numbers.get(*c)?)
-                            .chain(want)
-                            .chain(&fact.key)
-                            .collect(),
-                    )
-                })
-                .collect();
-            let columns = with(&[C, N, column("want", Kind::Big)], table.key);
-            self.sql
-                .add(" union all select u.c, u.n from ")
-                .rows(&columns, &rows);
-            self.sql
-                .add(" cross join lateral (select t.revision from ")
-                .table(table);
-            self.sql.add(" t where ").is_key("t", table.key);
-            self.sql.add(if written {
-                " for no key update"
-            } else {
-                " for share"
-            });
-            self.sql.add(") t where t.revision = u.want");
+            self.locked(table, written, &facts, &numbers);
         }
         for table in ORDER {
             let facts = facts_of(plans, table, |fact| fact.revision == 0);
@@ -416,6 +387,75 @@ impl Writer<'_> {
         }
         self.counted(&numbers);
         self.sql.add(")");
+    }
+
+    /// Rows that have to be at a revision: each is looked at once, however many commits rely on it.
+    fn locked(
+        &mut self,
+        table: &'static Table,
+        written: bool,
+        facts: &[(usize, &Fact)],
+        numbers: &[Value],
+    ) {
+        let mut rows: Vec<&Fact> = Vec::with_capacity(facts.len());
+        // Which check of which commit is about which of the rows.
+        let mut checks: Vec<[Value; 3]> = Vec::with_capacity(facts.len());
+        for (c, fact) in facts {
+            let is_same = |last: &&Fact| last.key == fact.key && last.revision == fact.revision;
+            if !rows.last().is_some_and(is_same) {
+                rows.push(fact);
+            }
+            let row = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+            let c = numbers.get(*c).cloned().unwrap_or(Value::Null);
+            checks.push([c, fact.n.into(), row.into()]);
+        }
+        let is_shared = rows.len() < facts.len();
+        let asked: Vec<[Value; 2]> = rows
+            .iter()
+            .zip(&checks)
+            .zip(1_i64..)
+            .map(|((fact, [_, n, _]), row)| {
+                let number = if is_shared { row.into() } else { n.clone() };
+                [number, fact.revision.into()]
+            })
+            .collect();
+        let values: Vec<Vec<&Value>> = rows
+            .iter()
+            .zip(&checks)
+            .zip(&asked)
+            .map(|((fact, [c, _, _]), asked)| {
+                core::iter::once(c).chain(asked).chain(&fact.key).collect()
+            })
+            .collect();
+        self.sql.add(" union all select ");
+        if is_shared {
+            let columns = [C, N, column("r", Kind::Int)];
+            let checks: Vec<Vec<&Value>> = checks.iter().map(|row| row.iter().collect()).collect();
+            self.sql.add("k.c, k.n from (select u.n as r from ");
+            self.rows_at(table, written, &values);
+            self.sql.add(") f join (select u.c, u.n, u.r from ");
+            self.sql.rows(&columns, &checks);
+            self.sql.add(") k on k.r = f.r");
+        } else {
+            self.sql.add("u.c, u.n from ");
+            self.rows_at(table, written, &values);
+        }
+    }
+
+    /// Those of these rows that are at their revision, locked.
+    fn rows_at(&mut self, table: &'static Table, written: bool, values: &[Vec<&Value>]) {
+        let columns = with(&[C, N, column("want", Kind::Big)], table.key);
+        self.sql.rows(&columns, values);
+        self.sql
+            .add(" cross join lateral (select t.revision from ")
+            .table(table);
+        self.sql.add(" t where ").is_key("t", table.key);
+        self.sql.add(if written {
+            " for no key update"
+        } else {
+            " for share"
+        });
+        self.sql.add(") t where t.revision = u.want");
     }
 
     fn counted(&mut self, numbers: &[Value]) {
@@ -624,12 +664,12 @@ impl Writer<'_> {
         let plans = self.plans;
         let numbers = self.numbers.clone();
         for table in ORDER.iter().chain(COUNTERS).copied() {
-            for blind in [false, true] {
+            for how in [How::New, How::Change, How::Blindly] {
                 let mut puts: Vec<(usize, &Put)> = plans
                     .iter()
                     .enumerate()
                     .flat_map(|(c, plan)| plan.puts.iter().map(move |put| (c, put)))
-                    .filter(|(_, put)| core::ptr::eq(put.table, table) && put.blind == blind)
+                    .filter(|(_, put)| core::ptr::eq(put.table, table) && How::of(put) == how)
                     .collect();
                 if puts.is_empty() {
                     continue;
@@ -645,13 +685,18 @@ impl Writer<'_> {
                         )
                     })
                     .collect();
-                self.put(table, blind, &rows);
+                self.put(table, how, &rows);
             }
         }
     }
 
-    fn put(&mut self, table: &'static Table, blind: bool, rows: &[Vec<&Value>]) {
-        let name = format!("put_{}{}", table.name, if blind { "_blindly" } else { "" });
+    fn put(&mut self, table: &'static Table, how: How, rows: &[Vec<&Value>]) {
+        let behind = match how {
+            How::New => "_new",
+            How::Change => "",
+            How::Blindly => "_blindly",
+        };
+        let name = format!("put_{}{behind}", table.name);
         let columns: Vec<Column> = core::iter::once(&C).chain(table.all()).copied().collect();
         self.sql
             .add(", ")
@@ -664,11 +709,13 @@ impl Writer<'_> {
             .add(") select ");
         self.sql.of_rows(table.all());
         self.sql.add(" from ").rows(&columns, rows);
-        self.sql
-            .add(" where ")
-            .add(IS_OK)
-            .add(" on conflict (")
-            .add(&list(table.key.iter()));
+        self.sql.add(" where ").add(IS_OK);
+        if how == How::New {
+            // If it is there after all, its unique key says so.
+            self.sql.add(")");
+            return;
+        }
+        self.sql.add(" on conflict (").add(&list(table.key.iter()));
         self.sql.add(") do update set ");
         for (index, column) in table.columns.iter().enumerate() {
             if index > 0 {
@@ -679,14 +726,12 @@ impl Writer<'_> {
                 .add(" = excluded.")
                 .add(column.name);
         }
-        if !blind {
-            // What is there has been compared and locked; this is for what has come meanwhile.
-            self.sql.add(" where t.revision < excluded.revision");
-        } else if core::ptr::eq(table, &raw const crate::table::JOINED) {
+        // One that is changed has been compared and locked; the list may be ahead.
+        if how == How::Change || core::ptr::eq(table, &raw const crate::table::JOINED) {
             self.sql.add(" where t.revision < excluded.revision");
         }
         self.sql.add(" returning 1)");
-        if !blind {
+        if how == How::Change {
             self.counts.push(name);
         }
     }
@@ -823,13 +868,7 @@ impl Writer<'_> {
             .add(") select ");
         self.sql.of_rows(COMMITS.all());
         self.sql.add(" from ").rows(&columns, &rows);
-        self.sql
-            .add(" where ")
-            .add(IS_OK)
-            .add(" on conflict (")
-            .add(&list(COMMITS.key.iter()));
-        self.sql.add(") do nothing returning 1)");
-        self.counts.push("kept".to_owned());
+        self.sql.add(" where ").add(IS_OK).add(")");
     }
 
     fn events(&mut self) {
@@ -919,8 +958,31 @@ impl Writer<'_> {
     }
 }
 
+/// How a row is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// It was not there.
+    New,
+    /// It was there, and is locked.
+    Change,
+    /// Whatever is there.
+    Blindly,
+}
+
+impl How {
+    const fn of(put: &Put) -> Self {
+        if put.blind {
+            Self::Blindly
+        } else if put.is_new {
+            Self::New
+        } else {
+            Self::Change
+        }
+    }
+}
+
 /// Tables in the order in which their rows are locked: in each those that are written first.
-fn locks() -> impl Iterator<Item = (&'static Table, bool)> {
+pub(crate) fn locks() -> impl Iterator<Item = (&'static Table, bool)> {
     ORDER
         .iter()
         .flat_map(|table| [(*table, true), (*table, false)])

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use core::time::Duration;
 use guestlist_store::{
     Capabilities, Commit, Committed, Cursor, EventFilter, EventPage, Flush, Listed, Load, Page,
-    Query, Snapshot, Store, StoreError, Together,
+    Query, Snapshot, Store, StoreError, Together, Worker,
 };
 use guestlist_types::Timestamp;
 use sqlx::Postgres;
@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 
 use crate::error::connect_error;
 use crate::flush::Engine;
+use crate::looking::{Looking, WithOthers};
 use crate::mirror::Mirrored;
 use crate::options::PgOptions;
 use crate::plan::{Outcome, Plan};
@@ -32,7 +33,8 @@ const BATCH: usize = 128;
 /// A load is one statement and a commit is one statement, which is a transaction of its own: what
 /// was answered as applied is durable as `synchronous_commit` says. Commits that wait at the same
 /// time in one process go together into one statement; each has its own outcome, and one that is
-/// refused takes no other down. Several processes can use the same database.
+/// refused takes no other down. So do loads, on a connection of their own. Several processes can
+/// use the same database.
 ///
 /// Dropping the future of a call drops only its answer: a commit is applied all the same, once it
 /// was sent.
@@ -42,10 +44,17 @@ const BATCH: usize = 128;
 pub struct PgStore {
     engine: Arc<Engine>,
     together: Together<Flushing>,
+    /// Unless each load is a statement of its own.
+    looking: Option<Together<Looking>>,
     options: Arc<PgOptions>,
 }
 
 struct Flushing(Arc<Engine>);
+
+fn spawn(worker: Worker) -> Result<(), Box<dyn core::error::Error + Send + Sync>> {
+    Handle::try_current()?.spawn(worker);
+    Ok(())
+}
 
 impl Flush for Flushing {
     type Item = Plan;
@@ -97,8 +106,13 @@ impl PgStore {
         let keeps = if options.together { options.flushes } else { 0 };
         let names = Names {
             one_bucket,
+            planned_once: keeps > 0,
             ..names
         };
+        let looking = (options.loads && !one_bucket).then(|| {
+            let looking = Looking::new(pool.clone(), names.clone(), 1);
+            Together::new(looking, 1, BATCH, spawn)
+        });
         let engine = Arc::new(Engine::new(pool, names, keeps));
         let together = Together::new(
             Flushing(Arc::clone(&engine)),
@@ -108,14 +122,12 @@ impl PgStore {
                 usize::MAX
             },
             if options.together { BATCH } else { 1 },
-            |worker| {
-                Handle::try_current()?.spawn(worker);
-                Ok(())
-            },
+            spawn,
         );
         Ok(Self {
             engine,
             together,
+            looking,
             options: Arc::new(options),
         })
     }
@@ -133,7 +145,11 @@ impl PgStore {
 
     /// The same tables inside the application's own transaction: see [`PgTransaction`].
     pub fn transaction<'c>(&self, connection: &'c mut PgConnection) -> PgTransaction<'c> {
-        PgTransaction::of(connection, self.engine.names.clone(), self.options.mirrored)
+        let names = Names {
+            planned_once: false,
+            ..self.engine.names.clone()
+        };
+        PgTransaction::of(connection, names, self.options.mirrored)
     }
 
     /// Brings the lists of members' memberships up to what the log says behind `after`, at most
@@ -182,8 +198,15 @@ impl PgStore {
 #[async_trait]
 impl Store for PgStore {
     async fn load(&self, load: &Load<'_>) -> Result<Snapshot, StoreError> {
+        let Some(looking) = &self.looking else {
+            let mut connection = self.connection().await?;
+            return read::load(&mut connection, &self.engine.names, load).await;
+        };
+        if let Some(snapshot) = read::look_up(&mut WithOthers(looking), load).await? {
+            return Ok(snapshot);
+        }
         let mut connection = self.connection().await?;
-        read::load(&mut connection, &self.engine.names, load).await
+        read::load_lists(&mut connection, &self.engine.names, load).await
     }
 
     async fn commit(&self, commits: &[Commit]) -> Result<Vec<Committed>, StoreError> {

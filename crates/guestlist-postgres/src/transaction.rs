@@ -52,6 +52,7 @@ impl<'c> PgTransaction<'c> {
             prefix: String::new(),
             migrations: String::new(),
             one_bucket: false,
+            planned_once: false,
         };
         Self::of(connection, names, false)
     }

@@ -147,6 +147,11 @@ impl Parameters {
         }
     }
 
+    /// An array of numbers.
+    pub(crate) fn push_bigs(&mut self, values: Vec<Option<i64>>) {
+        self.add(values);
+    }
+
     fn add<T: for<'q> Encode<'q, Postgres> + Type<Postgres>>(&mut self, value: T) {
         if let Err(error) = self.arguments.add(value) {
             self.error.get_or_insert(error);

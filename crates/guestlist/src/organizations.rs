@@ -310,6 +310,12 @@ impl<S: Store> Guestlist<S> {
     ) -> Result<guestlist_membership::Records, Error> {
         let mut facts = vec![Fact::Organization];
         facts.extend(actor.as_member().map(Fact::Membership));
+        // An organization's own people may see its membership: whether somebody is one of them
+        // stands in their own membership there.
+        if let (Reading::Membership(Member::Org(member)), Some(user)) = (reading, actor.as_member())
+        {
+            facts.push(Fact::MembershipIn(member.clone(), user));
+        }
         let loaded = self.load(&Scope::of(organization.clone(), facts)).await?;
         let env = self.env(self.now(), &Stated::NOBODY);
         may_read(loaded.records(), organization, actor, reading, &env)?;

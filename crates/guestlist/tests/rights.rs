@@ -377,15 +377,55 @@ async fn naming_an_organization_makes_nobody_a_member_of_it<S: Store>(store: S) 
         "not-found",
         "as to any outsider"
     );
-    let owner = common::user("host-owner").acting_in(host.clone());
+    let head = common::user("host-owner").acting_in(host.clone());
     guestlist
-        .links(&owner, &host, LinkFilter::default(), &Page::default())
+        .links(&head, &host, LinkFilter::default(), &Page::default())
         .await
         .unwrap();
 
+    // The people of a member organization see its membership; those who were, and others, don't.
+    register(&guestlist, &["guest"]).await;
+    add(&guestlist, &org_member("guest"), None).await;
+    let (guest, gift) = (org("guest"), Preset::default());
+    let bob = user_member("bob");
+    guestlist
+        .add_member(&owner("guest"), &guest, &bob, gift, None)
+        .await
+        .unwrap();
+    let seen = async |actor: Actor| {
+        let read = guestlist
+            .membership(&actor, &host, &org_member("guest"))
+            .await;
+        read.map_or_else(|error| error.code(), |_| "seen")
+    };
+    assert_eq!(
+        seen(common::user("bob").acting_in(guest.clone())).await,
+        "seen"
+    );
+    assert_eq!(
+        seen(common::user("guest-owner").acting_in(guest.clone())).await,
+        "seen"
+    );
+    assert_eq!(
+        seen(common::user("eve").acting_in(guest.clone())).await,
+        "not-found"
+    );
+    guestlist
+        .remove(&owner("guest"), &guest, &bob, None)
+        .await
+        .unwrap();
+    assert_eq!(
+        seen(common::user("bob").acting_in(guest.clone())).await,
+        "not-found"
+    );
+    assert_eq!(
+        seen(common::user("bob").in_organization(guest.clone())).await,
+        "not-found"
+    );
+
     // Whoever was one, and is no more, is nobody in either way.
     guestlist
-        .remove(&owner, &host, &user_member("ann"), None)
+        .remove(&head, &host, &user_member("ann"), None)
         .await
         .unwrap();
     for actor in [

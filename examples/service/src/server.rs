@@ -36,6 +36,8 @@ use crate::{api, background, dashboard, gitbook, mcp};
 const MAX_BODY: usize = 4 << 20;
 /// How much of a larger body is thrown away before it is refused.
 const MAX_DISCARDED: usize = 16 << 20;
+/// For how long it is read.
+const DISCARDING: Duration = Duration::from_millis(500);
 /// The longest that a request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way have to end, once the service is asked to.
@@ -101,13 +103,18 @@ async fn refuse_large(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let mut body = request.into_body();
-    let mut left = MAX_DISCARDED;
-    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        if left == 0 {
-            break;
+    let discard = async {
+        let mut left = MAX_DISCARDED;
+        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+        {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
         }
-    }
+    };
+    // Whoever sends slowly, or waits to be told, is told now.
+    let _ = timeout(DISCARDING, discard).await;
     StatusCode::PAYLOAD_TOO_LARGE.into_response()
 }
 

@@ -15,9 +15,12 @@ use gatehouse::{EvaluationSession, PermissionChecker, PolicyBuilder, PolicyDomai
 use guestlist_access::{AccessIndex, Action, ActionSet, Compiled, Resolved};
 use guestlist_types::Key;
 
+mod others;
+
 use guestlist_peers::engines::{HashedLimit, Naive};
 use guestlist_peers::harness::{Case, Run, Target, count, cpu_nanos, number, ready, side_by_side};
 use guestlist_peers::world::{self, NOW, Question, World, group_name};
+use others::{Biscuits, Roles, Zanzibar};
 
 fn uid(kind: &str, id: &str) -> EntityUid {
     let kind = kind.parse().expect("a plain name");
@@ -294,7 +297,10 @@ fn built<T>(make: impl FnOnce() -> T) -> (T, allocation_counter::AllocationInfo)
 fn main() {
     let mut run = Run::start("peers");
     let repeats = run.size(1, 7);
-    println!("cedar-policy 4.14, casbin 2.20, gatehouse 0.6; the exact versions are in Cargo.lock");
+    println!(
+        "cedar-policy 4.14, casbin 2.20, gatehouse 0.6, simple-zanzibar 0.3, role-system 1.3, \
+         biscuit-auth 6; the exact versions are in Cargo.lock"
+    );
     for (users, per_subject) in [(10, 4), (1_000, 1), (1_000, 4), (1_000, 16)] {
         compare(&mut run, users, per_subject, repeats);
     }
@@ -356,6 +362,47 @@ fn compare(run: &mut Run, users: usize, per_subject: usize, repeats: usize) {
     let some = &all[..all.len().min(2_000)];
     prove("cedar, roles", &of_roles, grants, some, &expected, by_roles);
 
+    let (zanzibar, of_zanzibar) = built(|| Zanzibar::new(&world));
+    let by_zanzibar = |q: &Question| zanzibar.check(name(q), q.action, &q.key);
+    prove(
+        "simple-zanzibar",
+        &of_zanzibar,
+        grants,
+        some,
+        &expected,
+        by_zanzibar,
+    );
+    let (uncached, of_uncached) = built(|| Roles::new(&world, false));
+    let by_uncached = |q: &Question| uncached.check(name(q), q.action, &q.key);
+    prove(
+        "role-system",
+        &of_uncached,
+        grants,
+        some,
+        &expected,
+        by_uncached,
+    );
+    let cached = Roles::new(&world, true);
+    let by_cached = |q: &Question| cached.check(name(q), q.action, &q.key);
+    prove(
+        "role-system, its cache warm",
+        &of_uncached,
+        grants,
+        some,
+        &expected,
+        by_cached,
+    );
+    let (biscuits, of_biscuits) = built(|| Biscuits::new(&world, few.iter().map(|q| q.user)));
+    let by_biscuit = |q: &Question| biscuits.check(q);
+    prove(
+        "biscuit",
+        &of_biscuits,
+        grants,
+        few,
+        &expected,
+        by_biscuit,
+    );
+
     // What goes over all grants in every check is not waited for where there are many.
     let slow = grants <= 20_000;
     let policies = slow.then(|| built(|| CedarPolicies::new(&world)));
@@ -371,6 +418,10 @@ fn compare(run: &mut Run, users: usize, per_subject: usize, repeats: usize) {
         Case::new("naive", || each(all, by_naive)),
         Case::new("gatehouse, facts ready", || each(few, by_gatehouse)),
         Case::new("cedar, roles", || each(some, by_roles)),
+        Case::new("simple-zanzibar", || each(some, by_zanzibar)),
+        Case::new("role-system", || each(some, by_uncached)),
+        Case::new("role-system, its cache warm", || each(some, by_cached)),
+        Case::new("biscuit", || each(few, by_biscuit)),
     ];
     if let (Some((policies, of_policies)), Some((enforcer, of_enforcer))) = (&policies, &enforcer) {
         let by_policies = |q: &Question| policies.check(name(q), q.action, &q.key);

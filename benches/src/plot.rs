@@ -11,7 +11,7 @@ use plotters::prelude::{
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, IntoFont as _};
 
-use crate::{Measured, number, spread};
+use super::{Measured, number, spread};
 
 const INK: RGBColor = RGBColor(36, 41, 51);
 const FAINT: RGBColor = RGBColor(205, 210, 218);

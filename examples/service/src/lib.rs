@@ -1,6 +1,6 @@
 //! The service as a library, so that tests can start it.
 //!
-//! [`App`] is guestlist over a store, with [what a host application brings](host). Four surfaces
+//! [`App`] is guestlist over a store, with what a host application brings (`host`). Four surfaces
 //! stand on it and know nothing of each other: guestlist's own HTTP API, GitBook's, the MCP
 //! server, and the dashboard. They translate; none of them holds a rule.
 

@@ -95,7 +95,7 @@ async fn measure(
     );
     load(store, "decisions", &url, &script, folder, seconds)?;
 
-    let link = json!({ "approval": "auto", "joined-by": "users" });
+    let link = json!({ "approval": "auto", "joined_by": "users" });
     let link = post(
         &format!("/organizations/{organization}/links"),
         &owner,

@@ -240,7 +240,7 @@ impl<S: Store> Builder<S> {
     ///
     /// Those of organizations that are asked about most stay. What is not there is read from the
     /// store with the decision that needs it, so a budget that is too small costs time and changes
-    /// no answer. An organization's groups, their members and its grants take about 600 bytes each.
+    /// no answer. Each group, each member of a group and each grant is counted as 600 bytes.
     #[must_use]
     pub const fn rules_in_memory(mut self, bytes: u64) -> Self {
         self.config.rules_budget = bytes;

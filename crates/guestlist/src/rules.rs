@@ -11,7 +11,7 @@ use guestlist_types::{Key, OrgId, Timestamp};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-/// Roughly what a row of access rules takes, in a book and in its index.
+/// What a row of access rules is counted as, in a book and in its index; not measured.
 const BYTES_A_ROW: usize = 600;
 /// What is kept without being told otherwise.
 pub(crate) const DEFAULT_BUDGET: u64 = 256 << 20;

@@ -76,10 +76,14 @@ impl Zanzibar {
                 }
             }
         }
-        let mutations = mutations
+        let mutations: Vec<_> = mutations
             .iter()
-            .map(|text| RelationshipMutation::touch(text).expect("a relationship"));
-        engine.write_relationships(mutations).expect("written");
+            .map(|text| RelationshipMutation::touch(text).expect("a relationship"))
+            .collect();
+        // It takes as many at once.
+        for batch in mutations.chunks(10_000) {
+            engine.write_relationships(batch.to_vec()).expect("written");
+        }
         Self { engine, prefixes }
     }
 
@@ -93,8 +97,8 @@ impl Zanzibar {
     }
 }
 
-/// role-system: a role for each subject, inheriting those of its groups; a kind of resource for
-/// each prefix.
+/// role-system: a role for each subject; a group's inherits those of its groups, a user is assigned
+/// its own and those of its groups; a kind of resource for each prefix.
 pub(crate) struct Roles {
     system: RoleSystem,
     prefixes: HashSet<String>,
@@ -119,12 +123,16 @@ impl Roles {
         }
         for (subject, parents, _) in &subjects {
             let id = subject.id().unescaped();
-            for parent in parents {
-                let parent = parent.id().unescaped();
-                system.add_role_inheritance(id, parent).expect("a parent");
-            }
+            let parents = parents.iter().map(|parent| parent.id().unescaped());
             if subject.type_name().to_string() == "User" {
-                system.assign_role(&Subject::user(id), id).expect("a role");
+                let user = Subject::user(id);
+                for role in parents.chain([id]) {
+                    system.assign_role(&user, role).expect("a role");
+                }
+            } else {
+                for parent in parents {
+                    system.add_role_inheritance(id, parent).expect("a parent");
+                }
             }
         }
         Self { system, prefixes }

@@ -24,17 +24,9 @@ impl Closure {
     /// presets say.
     pub(crate) fn of(book: &AccessBook, principal: &MemberPrincipal) -> Self {
         let outsider = principal.is_outsider();
-        let stored = book
-            .groups_of(&principal.member)
-            .filter(|(episode, _)| principal.episodes.contains(*episode))
-            .map(|(_, group)| group);
-        let external = book.head().external_group.filter(|_| outsider);
-        // A set, so that neither order nor duplicates of what is held make a difference.
-        let direct: BTreeSet<GroupId> = stored
-            .chain(principal.groups.iter().copied())
-            .chain(external)
-            .collect();
-        Self::outward(book, direct, |group| !(outsider && group.internal))
+        Self::outward(book, direct(book, principal), |group| {
+            !(outsider && group.internal)
+        })
     }
 
     /// This group and those that contain it.
@@ -90,6 +82,34 @@ impl Closure {
         path.reverse();
         path
     }
+}
+
+/// What a principal is put into itself, whether it is there or not: a set, so that neither order
+/// nor duplicates of what is held make a difference.
+fn direct(book: &AccessBook, principal: &MemberPrincipal) -> BTreeSet<GroupId> {
+    let stored = book
+        .groups_of(&principal.member)
+        .filter(|(episode, _)| principal.episodes.contains(*episode))
+        .map(|(_, group)| group);
+    let external = book
+        .head()
+        .external_group
+        .filter(|_| principal.is_outsider());
+    stored
+        .chain(principal.groups.iter().copied())
+        .chain(external)
+        .collect()
+}
+
+/// The groups that a principal is directly in, by id: by the access rules, by its membership, and
+/// as a proxy user in the external group. Those that contain them are reached as well.
+#[must_use]
+pub fn groups_of<'a>(book: &'a AccessBook, principal: &MemberPrincipal) -> Vec<&'a Group> {
+    direct(book, principal)
+        .into_iter()
+        .filter_map(|group| book.group(group))
+        .filter(|group| !(principal.is_outsider() && group.internal))
+        .collect()
 }
 
 /// Whether an outsider is in this group, by any path that the book knows of: rows of any episode,

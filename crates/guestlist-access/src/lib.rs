@@ -51,6 +51,7 @@ pub use book::{
     PresetGrant, Sharing, Subject,
 };
 pub use change::{AccessError, Hand, Target, decide_change, may_give_grant, may_give_group};
+pub use closure::groups_of;
 pub use command::{AccessCommand, Grantee};
 pub use coverage::{ColumnError, Coverage};
 pub use decide::{

@@ -47,7 +47,7 @@ pub use event::{Event, Stamp};
 pub use feed::{ConsumerRecord, ParkedRecord, Sequence};
 pub use metadata::{MAX_METADATA_BYTES, Metadata, MetadataError};
 pub use policy::{AddressCheck, AfterRejection, Joins, Requests, Seats, SecondInvite, Standing};
-pub use read::{Reading, may_read};
+pub use read::{Reading, capabilities, may_read};
 pub use record::{Home, Records, Row, RowKey, SeatCount};
 pub use route::{Reached, Unreachable, active_named, principal_of, reach_host, reach_own};
 pub use scope::{Fact, InviteRef, LinkRef, Loaded, Root, Scope};

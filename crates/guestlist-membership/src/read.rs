@@ -1,5 +1,7 @@
 //! Who may read what. Reads are authorized like commands are.
 
+use std::collections::BTreeSet;
+
 use guestlist_access::Capability;
 use guestlist_types::{Member, OrgId};
 
@@ -30,6 +32,8 @@ pub enum Reading<'a> {
     MembershipsOf(&'a Member),
     /// Groups and who is in them.
     Groups,
+    /// The groups that one member is in.
+    GroupsOf(&'a Member),
     /// Grants; `explain` and `who`.
     Grants,
     /// The audit trail.
@@ -91,7 +95,8 @@ pub fn may_read(
         }
         Reading::MembershipsOf(member) if is_own(records, actor, member, env) => Ok(()),
         Reading::MembershipsOf(_) => Err(CommandError::NotTheMember),
-        Reading::Groups => any_of(
+        Reading::GroupsOf(member) if is_own(records, actor, member, env) => Ok(()),
+        Reading::Groups | Reading::GroupsOf(_) => any_of(
             "group",
             &[Capability::GroupsManage, Capability::GrantsManage],
         ),
@@ -100,6 +105,22 @@ pub fn may_read(
             any_of("organization", &[Capability::SettingsManage])
         }
     }
+}
+
+/// All that an actor may do in an organization by its role: what a page shows buttons for. The host
+/// application itself holds everything, and whoever is no member nothing. Each command asks for
+/// itself again, and may refuse for other reasons.
+#[must_use]
+pub fn capabilities(
+    records: &Records,
+    host: &OrgId,
+    actor: &Actor,
+    env: &Env<'_>,
+) -> BTreeSet<Capability> {
+    let env = &not_before(env, records);
+    let standing = InOrg::actor(records, actor, host, env);
+    let held = |capability: &Capability| standing.can(*capability, env);
+    Capability::ALL.into_iter().filter(held).collect()
 }
 
 /// Everybody of an organization sees the organization's own rows.

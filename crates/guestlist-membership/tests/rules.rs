@@ -29,8 +29,8 @@ use guestlist_membership::testing::{
 };
 use guestlist_membership::{
     Actor, AfterRejection, By, Command, CommandError, Env, Event, Fact, Joins, LinkRef, Metadata,
-    Reading, Scope, Seats, Standing, Stated, Unreachable, decide, may_read, principal_of,
-    reach_host,
+    Reading, Scope, Seats, Standing, Stated, Unreachable, capabilities, decide, may_read,
+    principal_of, reach_host,
 };
 use guestlist_token::Selector;
 use guestlist_types::{
@@ -2465,6 +2465,13 @@ fn reads_are_authorized() {
             "not-the-member",
         ),
         (Reading::Groups, "yes", "not-allowed", "not-found"),
+        (Reading::GroupsOf(&own), "yes", "yes", "not-found"),
+        (
+            Reading::GroupsOf(&org_row),
+            "yes",
+            "not-allowed",
+            "not-found",
+        ),
         (Reading::Grants, "yes", "not-allowed", "not-found"),
         (Reading::Audit, "not-allowed", "not-allowed", "not-found"),
         (Reading::Settings, "not-allowed", "not-allowed", "not-found"),
@@ -2480,6 +2487,20 @@ fn reads_are_authorized() {
     }
     assert_eq!(read(&of_m, &Reading::Membership(&org_row)), "yes");
     assert_eq!(read(&of_m, &Reading::MembershipsOf(&org_row)), "yes");
+    assert_eq!(read(&of_m, &Reading::GroupsOf(&org_row)), "yes");
+    let may = |actor: &Actor| capabilities(world.records(), &org(0), actor, &env);
+    for all in [&founder(0), &Actor::system()] {
+        assert!(may(all).into_iter().eq(Capability::ALL), "{all:?}");
+    }
+    for (actor, reading, capability) in [
+        (&admin, Reading::Requests, Capability::RequestsReview),
+        (&plain, Reading::Requests, Capability::RequestsReview),
+        (&admin, Reading::Settings, Capability::SettingsManage),
+    ] {
+        let may = may(actor).contains(&capability);
+        assert_eq!(may, read(actor, &reading) == "yes", "{actor:?}");
+    }
+    assert!(may(&outsider).is_empty() && may(&of_m).is_empty());
     assert_eq!(read(&of_m, &Reading::Requests), "not-found");
 }
 

@@ -79,12 +79,12 @@ pub use guestlist_postgres as postgres;
 pub use guestlist_sqlite as sqlite;
 
 pub use guestlist_access::{
-    Action, ActionSet, Audience, Coverage, Decision, Denial, Explanation, Grantee, Pattern,
-    PresetGrant, RoleCatalog, Sharing,
+    AccessHead, Action, ActionSet, Audience, Capability, Coverage, Decision, Denial, Explanation,
+    Grant, Grantee, Group, GroupMember, Pattern, PresetGrant, RoleCatalog, Sharing,
 };
 pub use guestlist_membership::invite::{EmailInvite, InviteDraft};
 pub use guestlist_membership::link::{Expiry, JoinedBy, Lasting, LinkDraft, Preset, Uses};
-pub use guestlist_membership::member::{Changes, Membership, Status};
+pub use guestlist_membership::member::{ActingRule, Changes, Membership, Status};
 pub use guestlist_membership::organization::{Organization, Pause, Settings};
 pub use guestlist_membership::presets;
 pub use guestlist_membership::{

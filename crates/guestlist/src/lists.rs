@@ -1,12 +1,13 @@
 //! Lists and the event log.
 
-use guestlist_access::{Grant, Group, GroupMember};
-use guestlist_membership::{Actor, Fact, Reading, Row, Scope};
+use guestlist_access::{AccessHead, Grant, Group, GroupMember};
+use guestlist_membership::{Actor, Fact, Reading, Records, Row, Scope, Stated, principal_of};
 use guestlist_store::{Cursor, EventFilter, EventPage, Listed, Page, Query, Store, StoreError};
-use guestlist_types::{GroupId, OrgId};
+use guestlist_types::{GroupId, GroupName, Member, OrgId};
 
 use crate::error::Error;
 use crate::facade::{Guestlist, rows_of};
+use crate::organizations::not_found;
 
 impl<S: Store> Guestlist<S> {
     pub(crate) async fn list(&self, query: &Query, page: &Page) -> Result<Listed, Error> {
@@ -55,13 +56,78 @@ impl<S: Store> Guestlist<S> {
     ) -> Result<Vec<GroupMember>, Error> {
         self.check_read(actor, organization, &Reading::Groups)
             .await?;
-        let scope = Scope::of(organization.clone(), vec![Fact::Book]);
-        let records = self.records(&scope).await?;
+        let records = self.book_of(organization, Vec::new()).await?;
         let book = records
             .book()
             .filter(|book| book.group(group).is_some())
-            .ok_or_else(|| crate::organizations::not_found("group"))?;
+            .ok_or_else(|| not_found("group"))?;
         Ok(book.members_of(group).cloned().collect())
+    }
+
+    /// The group of this name. Needs `groups.manage` or `grants.manage`.
+    ///
+    /// # Errors
+    ///
+    /// `not-allowed`, `not-found`.
+    pub async fn group_named(
+        &self,
+        actor: &Actor,
+        organization: &OrgId,
+        name: &GroupName,
+    ) -> Result<Group, Error> {
+        self.check_read(actor, organization, &Reading::Groups)
+            .await?;
+        let records = self.book_of(organization, Vec::new()).await?;
+        let group = records.book().and_then(|book| book.group_named(name));
+        group.cloned().ok_or_else(|| not_found("group"))
+    }
+
+    /// The groups that a member is directly in now: those that it was added to, those that its
+    /// membership carries, and for a proxy user the external group. Members see their own; others
+    /// need `groups.manage` or `grants.manage`.
+    ///
+    /// # Errors
+    ///
+    /// `not-allowed`, `not-found`, also for whoever is no member.
+    pub async fn groups_of(
+        &self,
+        actor: &Actor,
+        organization: &OrgId,
+        member: &Member,
+    ) -> Result<Vec<Group>, Error> {
+        self.check_read(actor, organization, &Reading::GroupsOf(member))
+            .await?;
+        let membership = Fact::Membership(member.clone());
+        let records = self.book_of(organization, vec![membership]).await?;
+        let env = self.env(self.now(), &Stated::NOBODY);
+        let principal = principal_of(&records, organization, member, &env);
+        let (Some(principal), Some(book)) = (principal, records.book()) else {
+            return Err(not_found("membership"));
+        };
+        let groups = guestlist_access::groups_of(book, &principal);
+        Ok(groups.into_iter().cloned().collect())
+    }
+
+    /// What an organization says of its groups and grants as a whole: the external group, and who
+    /// may give grants. Needs `grants.manage`.
+    ///
+    /// # Errors
+    ///
+    /// `not-allowed`, `not-found`.
+    pub async fn access_settings(
+        &self,
+        actor: &Actor,
+        organization: &OrgId,
+    ) -> Result<AccessHead, Error> {
+        self.check_read(actor, organization, &Reading::Grants)
+            .await?;
+        let records = self.book_of(organization, Vec::new()).await?;
+        Ok(records.book().map(|book| *book.head()).unwrap_or_default())
+    }
+
+    async fn book_of(&self, organization: &OrgId, facts: Vec<Fact>) -> Result<Records, Error> {
+        let facts = facts.into_iter().chain([Fact::Book]).collect();
+        self.records(&Scope::of(organization.clone(), facts)).await
     }
 
     /// Grants of an organization, oldest first. Needs `grants.manage`.

@@ -473,6 +473,26 @@ impl<S: Store> Guestlist<S> {
         self.execute(ask, |_| Ok(())).await
     }
 
+    /// Which of a member organization's people may act through its proxy user in `host`; `None`:
+    /// all of them. For the people of the member organization.
+    ///
+    /// # Errors
+    ///
+    /// `not-the-member`, `not-found`.
+    pub async fn acting_rule(
+        &self,
+        actor: &Actor,
+        organization: &OrgId,
+        host: &OrgId,
+    ) -> Result<Option<ActingRule>, Error> {
+        let member = Member::Org(organization.clone());
+        self.check_read(actor, organization, &Reading::MembershipsOf(&member))
+            .await?;
+        let scope = Scope::of(organization.clone(), vec![Fact::ActingIn(host.clone())]);
+        let records = self.records(&scope).await?;
+        Ok(records.acting(organization, host).cloned())
+    }
+
     async fn member_command(
         &self,
         actor: &Actor,

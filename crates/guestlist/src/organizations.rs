@@ -1,9 +1,11 @@
 //! Organizations: names, settings, status.
 
-use guestlist_access::{ActionSet, Giver, Grant, Pattern, Subject};
+use std::collections::BTreeSet;
+
+use guestlist_access::{ActionSet, Capability, Giver, Grant, Pattern, Subject};
 use guestlist_membership::organization::{Organization, OrganizationCommand, Pause, Settings};
 use guestlist_membership::{
-    Actor, Command, CommandError, Fact, Reading, Root, Scope, Stated, may_read,
+    Actor, Command, CommandError, Fact, Reading, Root, Scope, Stated, capabilities, may_read,
 };
 use guestlist_store::Store;
 use guestlist_types::{DisplayName, GrantId, Member, OrgId, OrgName, UserId};
@@ -302,6 +304,30 @@ impl<S: Store> Guestlist<S> {
     }
 
     /// Refuses unless the actor may read this of the organization.
+    /// All that the actor may do in an organization by its role, for whoever shows buttons: nothing
+    /// for whoever is no member, and where there is no such organization. Each command asks for
+    /// itself again, and may refuse for other reasons.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn capabilities(
+        &self,
+        actor: &Actor,
+        organization: &OrgId,
+    ) -> Result<BTreeSet<Capability>, Error> {
+        let mut facts = vec![Fact::Organization];
+        facts.extend(actor.as_member().map(Fact::Membership));
+        let records = self
+            .records(&Scope::of(organization.clone(), facts))
+            .await?;
+        if records.organization(organization).is_none() {
+            return Ok(BTreeSet::new());
+        }
+        let env = self.env(self.now(), &Stated::NOBODY);
+        Ok(capabilities(&records, organization, actor, &env))
+    }
+
     pub(crate) async fn check_read(
         &self,
         actor: &Actor,
@@ -312,7 +338,10 @@ impl<S: Store> Guestlist<S> {
         facts.extend(actor.as_member().map(Fact::Membership));
         // An organization's own people may see its membership: whether somebody is one of them
         // stands in their own membership there.
-        if let (Reading::Membership(Member::Org(member)), Some(user)) = (reading, actor.as_member())
+        if let (
+            Reading::Membership(Member::Org(member)) | Reading::GroupsOf(Member::Org(member)),
+            Some(user),
+        ) = (reading, actor.as_member())
         {
             facts.push(Fact::MembershipIn(member.clone(), user));
         }

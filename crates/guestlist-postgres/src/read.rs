@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use guestlist_access::{AccessBook, AccessChange, Episode, GroupMember};
-use guestlist_membership::{Fact, InviteRef, LinkRef, Root, Row, RowKey, Scope, SeatCount};
-use guestlist_store::{CommandDigest, Load, Receipt, Revision, Snapshot, StoreError};
+use guestlist_membership::{Event, Fact, InviteRef, LinkRef, Root, Row, RowKey, Scope, SeatCount};
+use guestlist_store::{
+    AccessChanges, CommandDigest, FoundBook, Load, Receipt, Revision, Snapshot, StoreError,
+};
 use guestlist_types::{Bucket, GroupId, LinkId, Member, OrgId, UserId};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row as _, ValueRef as _};
@@ -57,6 +59,8 @@ pub(crate) enum Tag {
     Group(OrgId),
     GroupMember(OrgId),
     Grant(OrgId),
+    /// What happened to access rules.
+    AccessEvent(OrgId),
 }
 
 /// Where the columns of a row are in an answer.
@@ -146,8 +150,7 @@ pub(crate) async fn load_lists(
     if let (Root::Organization(host), true) =
         (&load.scope.root, load.scope.facts.contains(&Fact::Book))
     {
-        let known = load.known_books.and_then(|known| known.revision(host));
-        books.push((host.clone(), known));
+        books.push((host.clone(), load.known(host)));
     }
     for _ in 0..MAX_STATEMENTS {
         let (sql, tags) = Loader::statement(names, load, &books);
@@ -160,8 +163,16 @@ pub(crate) async fn load_lists(
             return Ok(snapshot);
         }
         // Those that were asked for stay asked for: all are to be of one instant.
-        books.retain(|(organization, _)| !missing.contains(organization));
-        books.extend(missing.into_iter().map(|organization| (organization, None)));
+        for organization in missing {
+            let asked = books.iter_mut().find(|(of, _)| *of == organization);
+            if let Some((_, known)) = asked {
+                // What was known was no help.
+                *known = None;
+            } else {
+                let known = load.known(&organization);
+                books.push((organization, known));
+            }
+        }
     }
     Err(StoreError::Retryable(
         "access rules were added while they were read, again and again".into(),
@@ -571,20 +582,33 @@ impl<'a> Loader<'a> {
         self.sql.table(table).add(" ").add(alias);
     }
 
-    /// Access rules, unless they are still as they are known.
+    /// Access rules: all of them, or what has happened since they were as they are known.
     fn book(&mut self, organization: &OrgId, known: Option<Revision>) {
         let bucket = parameter(&mut self.sql, Kind::Int, &Bucket::of(organization).into());
         let host = parameter(&mut self.sql, Kind::Text, &organization.as_str().into());
         let is = format!(" where t.bucket = {bucket} and t.host = {host}");
-        let changed = known.map_or_else(String::new, |known| {
+        let mut whole = String::new();
+        if let Some(known) = known {
             let known = i64::try_from(known.get()).unwrap_or(i64::MAX);
             let known = parameter(&mut self.sql, Kind::Big, &Value::Int(known));
-            let prefix = &self.sql.names.prefix;
-            format!(
-                " and coalesce((select t.revision from {prefix}guestlist_access_heads t{is}), 0) <> {known}"
-            )
-        });
-        let condition = format!("{is}{changed}");
+            let (prefix, most) = (self.sql.names.prefix.clone(), AccessChanges::MOST);
+            let now = format!(
+                "coalesce((select t.revision from {prefix}guestlist_access_heads t{is}), 0)"
+            );
+            self.arm(
+                Tag::AccessEvent(organization.clone()),
+                "t.access_revision",
+                "t.body::text",
+                "t.ordinal::text",
+                "null::uuid",
+            );
+            self.sql.add(&format!(
+                " from {prefix}guestlist_events t{is} and t.access_revision > {known} \
+                and {now} <= {known} + {most}"
+            ));
+            whole = format!(" and ({now} < {known} or {now} > {known} + {most})");
+        }
+        let condition = format!("{is}{whole}");
         self.arm(
             Tag::Group(organization.clone()),
             "0::int8",
@@ -625,6 +649,8 @@ struct Found {
     rows: BTreeMap<RowKey, (Revision, Row)>,
     receipt: Option<Receipt>,
     changes: BTreeMap<OrgId, Vec<AccessChange>>,
+    /// By the revision that they made, and their order in the log.
+    events: BTreeMap<OrgId, BTreeMap<(Revision, u64), Event>>,
 }
 
 impl Found {
@@ -633,6 +659,7 @@ impl Found {
             rows: BTreeMap::new(),
             receipt: None,
             changes: BTreeMap::new(),
+            events: BTreeMap::new(),
         };
         let mut host = match &scope.root {
             Root::Organization(host) => Some(host.clone()),
@@ -659,6 +686,7 @@ impl Found {
             rows: BTreeMap::new(),
             receipt: None,
             changes: BTreeMap::new(),
+            events: BTreeMap::new(),
         };
         let mut host = match &scope.root {
             Root::Organization(host) => Some(host.clone()),
@@ -785,6 +813,16 @@ impl Found {
                 self.change(organization, AccessChange::PutGroupMember { group, member });
                 return Ok(());
             }
+            Tag::AccessEvent(organization) => {
+                let event = rows::parse(text(row, cells.body)?, "an event")?;
+                let ordinal = text(row, cells.text)?.parse();
+                let ordinal = ordinal.map_err(|_| StoreError::corrupt("an event's place"))?;
+                self.events
+                    .entry(organization.clone())
+                    .or_default()
+                    .insert((Revision::new(number), ordinal), event);
+                return Ok(());
+            }
             Tag::Grant(organization) => {
                 let grant = rows::parse(text(row, cells.body)?, "a grant")?;
                 self.change(organization, AccessChange::PutGrant(grant));
@@ -843,13 +881,23 @@ impl Found {
         for organization in load.scope.books(snapshot.records()) {
             let head = RowKey::AccessHead(organization.clone());
             let revision = snapshot.revision(&head).unwrap_or(Revision::ABSENT);
-            let known = load.knows(&organization, revision);
-            if known {
-                snapshot.insert_book(organization, None);
-            } else if asked
-                .iter()
-                .any(|(of, known)| *of == organization && *known != Some(revision))
-            {
+            if load.known(&organization) == Some(revision) {
+                snapshot.insert_book(organization, FoundBook::Known);
+                continue;
+            }
+            let asked = asked.iter().find(|(of, _)| *of == organization);
+            let since = asked.and_then(|(_, known)| *known);
+            let changes = since.and_then(|since| AccessChanges::between(since, revision));
+            if let Some(mut changes) = changes {
+                for ((revision, _), event) in self.events.remove(&organization).unwrap_or_default()
+                {
+                    changes.push(revision, event);
+                }
+                match changes.into_found() {
+                    Some(found) => snapshot.insert_book(organization, found),
+                    None => missing.push(organization),
+                }
+            } else if asked.is_some() && since != Some(revision) {
                 let mut book = AccessBook::new();
                 book.set_revision(revision.get());
                 if let Some(head) = snapshot.records().access_head(&organization) {
@@ -858,7 +906,7 @@ impl Found {
                 for change in self.changes.remove(&organization).unwrap_or_default() {
                     book.apply(&change);
                 }
-                snapshot.insert_book(organization, Some(Arc::new(book)));
+                snapshot.insert_book(organization, FoundBook::Whole(Arc::new(book)));
             } else {
                 missing.push(organization);
             }

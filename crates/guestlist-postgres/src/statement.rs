@@ -45,6 +45,7 @@ pub(crate) const EVENT: &[Column] = &[
     column("by_user", Kind::Text),
     column("by", Kind::Text),
     column("body", Kind::Json),
+    column("access_revision", Kind::Big),
 ];
 
 /// That the commit of a row is applied.

@@ -18,8 +18,8 @@ const PUT_RECEIPT: &str = "insert into guestlist_commits \
 const LAST_POSITION: &str =
     "select position from guestlist_events order by position desc, ordinal desc limit 1";
 const PUT_EVENT: &str = "insert into guestlist_events (position, ordinal, bucket, host, commit_id, \
-    name, member_kind, member_id, link, invite, at, by_user, by, body) \
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    name, member_kind, member_id, link, invite, at, by_user, by, body, access_revision) \
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Applies what was sent in one call. After a failure the transaction, or the savepoint around
 /// this, has to be rolled back.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use guestlist_access::{AccessBook, AccessChange, Episode, GroupMember};
 use guestlist_membership::{Home, Row, RowKey, Scope, SeatCount};
 use guestlist_store::columns::{self, Value};
-use guestlist_store::{KnownBooks, Load, Revision, Snapshot, StoreError};
+use guestlist_store::{AccessChanges, FoundBook, KnownBooks, Load, Revision, Snapshot, StoreError};
 use guestlist_types::{CommitId, GroupId, Member, OrgId, UserId};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row as SqlRow};
@@ -21,6 +21,11 @@ const GROUP_MEMBERS: &str = "select group_id, kind, member, episode from guestli
     where bucket = ? and host = ? order by group_id, kind, member, episode";
 const GRANTS: &str =
     "select body from guestlist_grants where bucket = ? and host = ? order by grant_id";
+
+const CHANGES: &str = "select access_revision, body from guestlist_events \
+    indexed by guestlist_events_of_access \
+    where bucket = ? and host = ? and access_revision > ? and access_revision <= ? \
+    order by access_revision, ordinal";
 
 /// A [`Load`] that can be sent elsewhere.
 #[derive(Debug)]
@@ -72,18 +77,18 @@ pub(crate) fn load(connection: &Connection, load: &Load<'_>) -> Result<Snapshot,
         let revision = snapshot
             .revision(&RowKey::AccessHead(organization.clone()))
             .unwrap_or(Revision::ABSENT);
-        let known = load.knows(&organization, revision);
-        let book = if known {
-            None
+        let known = load.known(&organization);
+        let found = if known == Some(revision) {
+            FoundBook::Known
+        } else if let Some(since) = known
+            && let Some(found) = changes(connection, &organization, since, revision)?
+        {
+            found
         } else {
-            Some(Arc::new(book(
-                connection,
-                &snapshot,
-                &organization,
-                revision,
-            )?))
+            let book = book(connection, &snapshot, &organization, revision)?;
+            FoundBook::Whole(Arc::new(book))
         };
-        snapshot.insert_book(organization, book);
+        snapshot.insert_book(organization, found);
     }
     Ok(snapshot)
 }
@@ -121,6 +126,30 @@ fn counted(connection: &Connection, key: &RowKey) -> Result<Row, Failure> {
     let call = rows::number(key)?;
     let count = apply::count(connection, call.sql, &call.values)?;
     Ok(Row::UseCount(unsigned(count)?))
+}
+
+/// What happened to access rules since the caller has read them, off the log; `None` if they are
+/// to be read whole.
+fn changes(
+    connection: &Connection,
+    host: &OrgId,
+    since: Revision,
+    until: Revision,
+) -> Result<Option<FoundBook>, Failure> {
+    let Some(mut changes) = AccessChanges::between(since, until) else {
+        return Ok(None);
+    };
+    let mut values = columns::host_values(host);
+    for revision in [since, until] {
+        values.push(i64::try_from(revision.get()).unwrap_or(i64::MAX).into());
+    }
+    let mut statement = connection.prepare_cached(CHANGES)?;
+    let mut found = statement.query(bound(&values))?;
+    while let Some(row) = found.next()? {
+        let revision = Revision::new(unsigned(row.get(0)?)?);
+        changes.push(revision, columns::parse(text(row, 1)?, "an event")?);
+    }
+    Ok(changes.into_found())
 }
 
 fn book(

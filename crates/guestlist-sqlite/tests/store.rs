@@ -18,7 +18,7 @@ use guestlist_membership::{
 };
 use guestlist_sqlite::SqliteStore;
 use guestlist_store::{
-    Check, Commit, Committed, EventFilter, InviteFilter, KnownBooks, Load, MemberFilter,
+    Check, Commit, Committed, EventFilter, FoundBook, InviteFilter, KnownBooks, Load, MemberFilter,
     MemoryStore, Page, Query, Revision, Snapshot, Store, StoreError, Write,
 };
 use guestlist_types::{ConsumerName, EmailAddress, Member, OrgName, Timestamp, UserId};
@@ -441,7 +441,7 @@ fn books_are_read_when_they_changed() {
         assert_eq!(send(store, written), Committed::Applied);
         let scope = Scope::of(host.clone(), vec![Fact::Book]);
         let snapshot = load(store, &scope);
-        let book = snapshot.books().next().unwrap().1.unwrap();
+        let book = snapshot.books().next().unwrap().1.whole().unwrap();
         assert_eq!(book.revision(), 1);
         assert_eq!(
             book.members_of(outer).collect::<Vec<_>>(),
@@ -454,7 +454,7 @@ fn books_are_read_when_they_changed() {
         let mut again = Load::of(&scope);
         again.known_books = Some(&known);
         let snapshot = block_on(store.load(&again)).unwrap();
-        assert_eq!(snapshot.books().next(), Some((&host, None)));
+        assert_eq!(snapshot.books().next(), Some((&host, &FoundBook::Known)));
     }
 }
 

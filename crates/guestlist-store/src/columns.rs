@@ -530,7 +530,8 @@ pub fn parse<T: DeserializeOwned>(body: &str, what: &str) -> Result<T, StoreErro
 }
 
 /// The columns of a commit's events behind their place in the log: bucket, host, commit, name,
-/// member (two), link, invite, time, user, author and body. `by` is the author as JSON.
+/// member (two), link, invite, time, user, author, body, and for what happened to access rules the
+/// revision that they got by it. `by` is the author as JSON.
 ///
 /// # Errors
 ///
@@ -544,7 +545,12 @@ pub fn events(commit: &Commit, by: &Value) -> Result<Vec<Vec<Value>>, StoreError
         By::User { user, .. } => Some(user.as_str()),
         By::Policy | By::Clock | By::System => None,
     };
+    let revision = commit.access_revision();
+    let revision = revision
+        .map(|revision| signed(revision.get()))
+        .transpose()?;
     let row = |event: &Event| {
+        let revision = revision.filter(|_| matches!(event, Event::Access(_)));
         let [kind, member] = event
             .member()
             .map_or([Value::Null, Value::Null], member_values);
@@ -569,6 +575,7 @@ pub fn events(commit: &Commit, by: &Value) -> Result<Vec<Vec<Value>>, StoreError
             user.into(),
             by.clone(),
             json(event)?,
+            revision.into(),
         ])
     };
     commit.events.iter().map(row).collect()

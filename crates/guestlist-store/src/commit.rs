@@ -160,6 +160,26 @@ pub struct Commit {
     pub receipt: Option<Receipt>,
 }
 
+impl Commit {
+    /// The revision that this commit gives to the access rules of its organization, if it changes
+    /// them: that of their head, which moves with each of them.
+    #[must_use]
+    pub fn access_revision(&self) -> Option<Revision> {
+        self.writes.iter().find_map(|write| match write {
+            Write::Put {
+                key: RowKey::AccessHead(_),
+                revision,
+                ..
+            } => Some(*revision),
+            Write::Put { .. }
+            | Write::Delete { .. }
+            | Write::Take { .. }
+            | Write::Give { .. }
+            | Write::Erase { .. } => None,
+        })
+    }
+}
+
 /// What became of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]

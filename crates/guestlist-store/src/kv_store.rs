@@ -21,7 +21,7 @@ use crate::event::{EventFilter, EventPage, Recorded, Sequence};
 use crate::kv::{Kv, KvCheck, KvCommitted, KvOp, KvRange};
 use crate::kv_keys::{self as keys, RunOut};
 use crate::query::{Listed, Page, Query};
-use crate::snapshot::{Load, Revision, Snapshot};
+use crate::snapshot::{FoundBook, Load, Revision, Snapshot};
 use crate::store::{Capabilities, Store};
 
 /// Leads every row, so that a later layout can be told from this one.
@@ -115,13 +115,11 @@ impl<K: Kv> KvStore<K> {
             let revision = snapshot
                 .revision(&RowKey::AccessHead(organization.clone()))
                 .unwrap_or(Revision::ABSENT);
-            let known = load.knows(&organization, revision);
-            let book = if known {
-                None
+            let book = if load.known(&organization) == Some(revision) {
+                FoundBook::Known
             } else {
-                Some(Arc::new(
-                    self.book(&snapshot, &organization, revision).await?,
-                ))
+                let book = self.book(&snapshot, &organization, revision).await?;
+                FoundBook::Whole(Arc::new(book))
             };
             snapshot.insert_book(organization, book);
         }

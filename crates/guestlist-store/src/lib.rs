@@ -11,6 +11,7 @@
 //! Either way the public conformance suite (feature `conformance`) tells whether it is right.
 //! [`MemoryStore`] is a [`KvStore`] over the simplest possible engine.
 
+mod changes;
 #[cfg(feature = "sql")]
 pub mod columns;
 mod commit;
@@ -28,6 +29,7 @@ mod snapshot;
 mod store;
 mod together;
 
+pub use changes::AccessChanges;
 pub use commit::{Check, CommandDigest, Commit, Committed, Draft, Receipt, TokenSecret, Write};
 pub use cursor::{Cursor, CursorError, Position};
 pub use error::StoreError;
@@ -36,6 +38,6 @@ pub use kv::{Kv, KvCheck, KvCommitted, KvOp, KvRange};
 pub use kv_store::KvStore;
 pub use memory::{MemoryKv, MemoryStore};
 pub use query::{InviteFilter, Listed, MemberFilter, Page, PageError, Query};
-pub use snapshot::{KnownBooks, Load, Revision, Snapshot};
+pub use snapshot::{FoundBook, KnownBooks, Load, Revision, Snapshot};
 pub use store::{Capabilities, Store};
 pub use together::{Flush, Together, Worker};

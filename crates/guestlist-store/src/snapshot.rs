@@ -4,7 +4,7 @@ use core::fmt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use guestlist_access::AccessBook;
+use guestlist_access::{AccessBook, AccessEvent};
 use guestlist_membership::{Loaded, Records, Row, RowKey, Scope};
 use guestlist_types::{CommitId, OrgId};
 use serde::{Deserialize, Serialize};
@@ -41,11 +41,44 @@ impl Revision {
 }
 
 /// Which access rules the caller has in memory already, so that the store need not read them again
-/// if they have not changed.
+/// if they have not changed, and may tell what has changed if they have.
 pub trait KnownBooks: fmt::Debug + Send + Sync {
     /// At which revision of their head the caller has the access rules of this organization;
     /// `None` if it doesn't have them.
     fn revision(&self, organization: &OrgId) -> Option<Revision>;
+}
+
+/// What a load says of an organization's access rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a caller must make the current rules of every kind"
+)]
+pub enum FoundBook {
+    /// The caller has them already, at this revision.
+    Known,
+    /// They are those that the caller has, and what has happened to them since: all of it, in
+    /// order. The last of it made the revision that the snapshot has of their head. A store that
+    /// can't tell gives them whole.
+    Changed {
+        /// The revision that the caller has.
+        since: Revision,
+        /// What happened behind it.
+        events: Vec<AccessEvent>,
+    },
+    /// All of them.
+    Whole(Arc<AccessBook>),
+}
+
+impl FoundBook {
+    /// The rules, if they have been read whole.
+    #[must_use]
+    pub const fn whole(&self) -> Option<&Arc<AccessBook>> {
+        match self {
+            Self::Whole(book) => Some(book),
+            Self::Known | Self::Changed { .. } => None,
+        }
+    }
 }
 
 impl KnownBooks for BTreeMap<OrgId, Revision> {
@@ -76,11 +109,10 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Whether the caller has the access rules of this organization at this revision.
+    /// At which revision the caller has the access rules of this organization, if it has them.
     #[must_use]
-    pub fn knows(&self, organization: &OrgId, revision: Revision) -> bool {
-        self.known_books
-            .is_some_and(|known| known.revision(organization) == Some(revision))
+    pub fn known(&self, organization: &OrgId) -> Option<Revision> {
+        self.known_books?.revision(organization)
     }
 }
 
@@ -89,7 +121,7 @@ impl<'a> Load<'a> {
 pub struct Snapshot {
     records: Records,
     revisions: BTreeMap<RowKey, Revision>,
-    books: BTreeMap<OrgId, Option<Arc<AccessBook>>>,
+    books: BTreeMap<OrgId, FoundBook>,
     receipt: Option<Receipt>,
 }
 
@@ -113,8 +145,8 @@ impl Snapshot {
         }
     }
 
-    /// Enters an organization's access rules; `None` if the caller has them already. For stores.
-    pub fn insert_book(&mut self, organization: OrgId, book: Option<Arc<AccessBook>>) {
+    /// Enters what was found of an organization's access rules. For stores.
+    pub fn insert_book(&mut self, organization: OrgId, book: FoundBook) {
         self.books.insert(organization, book);
     }
 
@@ -164,11 +196,9 @@ impl Snapshot {
         self.revisions.get(key).copied()
     }
 
-    /// The access rules that were asked for; `None` inside for those that the caller has already.
-    pub fn books(&self) -> impl Iterator<Item = (&OrgId, Option<&Arc<AccessBook>>)> {
-        self.books
-            .iter()
-            .map(|(organization, book)| (organization, book.as_ref()))
+    /// The access rules that were asked for.
+    pub fn books(&self) -> impl Iterator<Item = (&OrgId, &FoundBook)> {
+        self.books.iter()
     }
 
     /// The receipt that was asked for, if that commit has been applied.

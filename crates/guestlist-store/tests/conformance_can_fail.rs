@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use guestlist_membership::link::Generation;
-use guestlist_membership::{Fact, Home, LinkRef, Row, RowKey, Scope};
+use guestlist_membership::{Event, Fact, Home, LinkRef, Row, RowKey, Scope};
 use guestlist_store::conformance::{Fixture, block_on, cases};
 use guestlist_store::{
-    Capabilities, Check, Commit, Committed, Cursor, EventFilter, EventPage, Listed, Load,
-    MemoryStore, Page, Query, Revision, Snapshot, Store, StoreError, Write,
+    Capabilities, Check, Commit, Committed, Cursor, EventFilter, EventPage, FoundBook, Listed,
+    Load, MemoryStore, Page, Query, Revision, Snapshot, Store, StoreError, Write,
 };
 use guestlist_types::{CommitId, Timestamp};
 
@@ -55,6 +55,8 @@ enum Fault {
     FoldsCase,
     ShowsExpiredRequests,
     IgnoresKnownBooks,
+    KnowsOldBooks,
+    LeavesOutChanges,
     LoadsOldFacts,
     LoadsInPieces,
     FindsReceiptsAnywhere,
@@ -324,6 +326,34 @@ impl Store for Broken {
         let mut load = load.clone();
         match self.fault {
             Fault::IgnoresKnownBooks => load.known_books = None,
+            Fault::KnowsOldBooks | Fault::LeavesOutChanges => {
+                let mut snapshot = self.inner.load(&load).await?;
+                let changed: Vec<_> = snapshot
+                    .books()
+                    .filter(|(_, book)| book.whole().is_some())
+                    .filter_map(|(of, _)| Some((of.clone(), load.known(of)?)))
+                    .collect();
+                for (organization, since) in changed {
+                    let found = if self.fault == Fault::KnowsOldBooks {
+                        FoundBook::Known
+                    } else {
+                        let filter = EventFilter::of(organization.clone());
+                        let page = self.inner.events(&filter, None, 1000).await?;
+                        let events = page.events.into_iter();
+                        let mut events: Vec<_> = events
+                            .filter_map(|recorded| match recorded.event {
+                                Event::Access(event) => Some(event),
+                                _ => None,
+                            })
+                            .skip(usize::try_from(since.get()).unwrap_or(usize::MAX))
+                            .collect();
+                        events.pop();
+                        FoundBook::Changed { since, events }
+                    };
+                    snapshot.insert_book(organization, found);
+                }
+                return Ok(snapshot);
+            }
             Fault::LoadsOldFacts => {
                 let scope = format!("{:?}", load.scope);
                 if let Some(old) = self.old.lock().unwrap().get(&scope) {
@@ -629,6 +659,8 @@ faults_are_found! {
         lists::text_is_searched_literally, lists::organizations_are_searched_literally;
     expired_requests: ShowsExpiredRequests => lists::what_has_run_out_is_listed_as_such;
     books_read_again: IgnoresKnownBooks => loads::access_rules_are_read_when_they_have_changed;
+    books_of_before: KnowsOldBooks => loads::access_rules_are_read_when_they_have_changed;
+    books_with_a_gap: LeavesOutChanges => loads::access_rules_are_read_when_they_have_changed;
     old_facts: LoadsOldFacts => commits::revisions_grow_by_one;
     facts_in_pieces: LoadsInPieces => races::loads_are_of_one_instant;
     receipts_of_others: FindsReceiptsAnywhere => commits::a_receipt_is_found_by_its_commit;

@@ -11,8 +11,8 @@ use guestlist_membership::{
     TokenProblem, decide, evolve,
 };
 use guestlist_store::{
-    CommandDigest, Committed, Draft, KnownBooks, Load, Receipt, Revision, Snapshot, Store,
-    TokenSecret, Write,
+    CommandDigest, Committed, Draft, FoundBook, KnownBooks, Load, Receipt, Revision, Snapshot,
+    Store, TokenSecret, Write,
 };
 #[cfg(feature = "seal")]
 use guestlist_token::SealRing;
@@ -38,6 +38,9 @@ use guestlist_webhooks::{RetrySchedule, WebhookKeyRing, WebhookTransport};
 
 /// How often a command starts over when what it was decided on has changed meanwhile.
 const MAX_TRIES: u32 = 64;
+
+/// How often access rules are read as what is new in them, before they are read whole.
+const MAX_KNOWING: u32 = 3;
 
 /// How often a commit is sent again when its outcome is not known.
 const MAX_RESENDS: u32 = 3;
@@ -473,12 +476,14 @@ impl<S: Store> Guestlist<S> {
 
     async fn load_with(&self, scope: &Scope, receipt: Option<CommitId>) -> Result<Loaded, Error> {
         let in_memory: Arc<dyn KnownBooks> = Arc::clone(&self.rules) as _;
-        let mut known = needs_books(scope).then_some(&in_memory);
+        let needs_books = needs_books(scope);
+        let mut turns = 0;
         loop {
+            let knows = needs_books && turns < MAX_KNOWING;
             let load = Load {
                 scope,
                 receipt,
-                known_books: known,
+                known_books: knows.then_some(&in_memory),
             };
             let snapshot = self.store.load(&load).await?;
             let mut rules = BTreeMap::new();
@@ -487,19 +492,22 @@ impl<S: Store> Guestlist<S> {
                 let key = RowKey::AccessHead(organization.clone());
                 let revision = snapshot.revision(&key).unwrap_or(Revision::ABSENT);
                 let found = match book {
-                    Some(book) => Some(self.rules.put(organization, revision, book)),
-                    None => self.rules.get(organization, revision),
+                    FoundBook::Whole(book) => Some(self.rules.put(organization, revision, book)),
+                    FoundBook::Known => self.rules.get(organization, revision),
+                    FoundBook::Changed { since, events } => {
+                        self.rules.change(organization, *since, revision, events)
+                    }
                 };
                 match found {
                     Some(found) => {
                         rules.insert(organization.clone(), found);
                     }
-                    // They have been replaced or dropped meanwhile: read them after all.
+                    // They have been changed or dropped meanwhile: read them again.
                     None => missing = true,
                 }
             }
             if missing {
-                known = None;
+                turns += 1;
                 continue;
             }
             let mut snapshot = snapshot;

@@ -2,10 +2,12 @@
 
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{mem, thread};
 
-use guestlist_access::{AccessBook, AccessIndex, Action, ActionSet, Coverage, Decision, Principal};
+use guestlist_access::{
+    AccessBook, AccessEvent, AccessIndex, Action, ActionSet, Coverage, Decision, Principal,
+};
 use guestlist_store::{KnownBooks, Revision};
 use guestlist_types::{Key, OrgId, Timestamp};
 use quick_cache::Weighter;
@@ -51,6 +53,26 @@ fn rows(book: &AccessBook) -> usize {
     book.grants().count() + in_groups.sum::<usize>()
 }
 
+/// How many rows an event adds, or takes away.
+fn growth(event: &AccessEvent) -> isize {
+    match event {
+        AccessEvent::GroupCreated(_)
+        | AccessEvent::AddedToGroup { .. }
+        | AccessEvent::GrantMade(_) => 1,
+        AccessEvent::RemovedFromGroup { .. } | AccessEvent::GrantRevoked { .. } => -1,
+        AccessEvent::GroupDeleted {
+            members,
+            outer,
+            grants,
+            ..
+        } => {
+            let gone = 1 + members.len() + outer.len() + grants.len();
+            -isize::try_from(gone).unwrap_or(isize::MAX)
+        }
+        _ => 0,
+    }
+}
+
 impl Rules {
     fn new(revision: Revision, book: Arc<AccessBook>) -> Self {
         Self {
@@ -61,6 +83,42 @@ impl Rules {
             compiling: AtomicBool::new(false),
             index: OnceLock::new(),
         }
+    }
+
+    /// The same once more.
+    fn copied(&self) -> Self {
+        Self {
+            revision: self.revision,
+            book: Arc::new((*self.book).clone()),
+            rows: self.rows,
+            asked: AtomicUsize::new(self.asked.load(Ordering::Relaxed)),
+            compiling: AtomicBool::new(false),
+            index: self.index.clone(),
+        }
+    }
+
+    /// Brings them up to date: costs what has changed, unless a command still decides on them.
+    fn catch_up<'a>(
+        &mut self,
+        revision: Revision,
+        events: impl IntoIterator<Item = &'a AccessEvent>,
+    ) {
+        let book = Arc::make_mut(&mut self.book);
+        let mut index = self.index.get_mut();
+        for event in events {
+            for change in event.changes(book.head()) {
+                if let Some(index) = &mut index {
+                    index.apply(&change);
+                }
+                book.apply(&change);
+            }
+            self.rows = self.rows.saturating_add_signed(growth(event));
+        }
+        book.set_revision(revision.get());
+        if let Some(index) = index {
+            index.set_revision(revision.get());
+        }
+        self.revision = revision;
     }
 
     /// As what commands are decided on.
@@ -150,18 +208,119 @@ impl Rules {
     }
 }
 
+/// The rules of one organization as they are, and as they were before the last change.
+///
+/// When they change, the older ones are brought up to date and take the place of the others, which
+/// are then the older ones. So a change costs what it touches, however many rules there are, and
+/// whoever reads goes on reading what it has: nobody waits. Rules that never change are there once.
+struct Held {
+    copies: Mutex<Copies>,
+    /// One change after the other; whoever reads doesn't ask for it.
+    changing: Mutex<()>,
+}
+
+struct Copies {
+    current: Arc<Rules>,
+    before: Option<Before>,
+}
+
+struct Before {
+    rules: Arc<Rules>,
+    /// What has happened since.
+    events: Vec<AccessEvent>,
+}
+
+impl Held {
+    fn new(rules: Arc<Rules>) -> Self {
+        Self {
+            copies: Mutex::new(Copies {
+                current: rules,
+                before: None,
+            }),
+            changing: Mutex::new(()),
+        }
+    }
+
+    fn copies(&self) -> MutexGuard<'_, Copies> {
+        // Whatever panicked, it was not while the copies change places.
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn current(&self) -> Arc<Rules> {
+        Arc::clone(&self.copies().current)
+    }
+
+    /// Brings the rules from one revision to another. `None` if they are neither at the one nor at
+    /// the other.
+    fn change(
+        &self,
+        since: Revision,
+        revision: Revision,
+        events: &[AccessEvent],
+    ) -> Option<Arc<Rules>> {
+        let changing = self.changing.lock();
+        let _changing = changing.unwrap_or_else(PoisonError::into_inner);
+        let (current, before) = {
+            let mut copies = self.copies();
+            let current = Arc::clone(&copies.current);
+            if current.revision == revision {
+                return Some(current);
+            }
+            if current.revision != since {
+                return None;
+            }
+            (current, copies.before.take())
+        };
+        // Whoever still reads the older ones keeps them, and there is another copy.
+        let (mut rules, behind) = before
+            .and_then(|before| Some((Arc::try_unwrap(before.rules).ok()?, before.events)))
+            .unwrap_or_else(|| (current.copied(), Vec::new()));
+        rules.catch_up(revision, behind.iter().chain(events));
+        *rules.asked.get_mut() = current.asked.load(Ordering::Relaxed);
+        let rules = Arc::new(rules);
+        let mut copies = self.copies();
+        let before = mem::replace(&mut copies.current, Arc::clone(&rules));
+        copies.before = Some(Before {
+            rules: before,
+            events: events.to_vec(),
+        });
+        Some(rules)
+    }
+
+    fn rows(&self) -> usize {
+        let copies = self.copies();
+        let before = copies.before.as_ref().map(|before| before.rules.rows);
+        copies.current.rows + before.unwrap_or_default() + 1
+    }
+}
+
+/// With as many rows as there were when it was put there: what weighs something in the cache
+/// may not change in place.
+#[derive(Clone)]
+struct Shelved {
+    held: Arc<Held>,
+    rows: usize,
+}
+
+impl From<Arc<Held>> for Shelved {
+    fn from(held: Arc<Held>) -> Self {
+        let rows = held.rows();
+        Self { held, rows }
+    }
+}
+
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<OrgId, Arc<Rules>> for Bytes {
-    fn weight(&self, _: &OrgId, rules: &Arc<Rules>) -> u64 {
-        u64::try_from((rules.rows + 1).saturating_mul(BYTES_A_ROW)).unwrap_or(u64::MAX)
+impl Weighter<OrgId, Shelved> for Bytes {
+    fn weight(&self, _: &OrgId, shelved: &Shelved) -> u64 {
+        u64::try_from(shelved.rows.saturating_mul(BYTES_A_ROW)).unwrap_or(u64::MAX)
     }
 }
 
 /// The rules of those organizations that are asked about most, each with the revision that it was
 /// read at. A decision reads the current revision first, so none is ever used beyond it.
-pub(crate) struct Shelf(Cache<OrgId, Arc<Rules>, Bytes>);
+pub(crate) struct Shelf(Cache<OrgId, Shelved, Bytes>);
 
 impl fmt::Debug for Shelf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,9 +339,8 @@ impl Shelf {
 
     /// Those of an organization at a revision, if they are here.
     pub(crate) fn get(&self, organization: &OrgId, revision: Revision) -> Option<Arc<Rules>> {
-        self.0
-            .get(organization)
-            .filter(|rules| rules.revision == revision)
+        let rules = self.0.get(organization)?.held.current();
+        (rules.revision == revision).then_some(rules)
     }
 
     /// Keeps what was read, unless something newer is here already.
@@ -196,17 +354,39 @@ impl Shelf {
         let newer = self
             .0
             .peek(organization)
-            .is_some_and(|held| held.revision > revision);
+            .is_some_and(|shelved| shelved.held.current().revision > revision);
         if !newer {
-            self.0.insert(organization.clone(), Arc::clone(&rules));
+            let held = Held::new(Arc::clone(&rules));
+            self.0.insert(organization.clone(), Arc::new(held).into());
         }
         rules
+    }
+
+    /// Brings those that are here from one revision to another. `None` if they are neither at the
+    /// one nor at the other.
+    pub(crate) fn change(
+        &self,
+        organization: &OrgId,
+        since: Revision,
+        revision: Revision,
+        events: &[AccessEvent],
+    ) -> Option<Arc<Rules>> {
+        let Shelved {
+            held,
+            rows: weighed,
+        } = self.0.get(organization)?;
+        let rules = held.change(since, revision, events)?;
+        // Weighed anew when that makes a difference.
+        if held.rows().abs_diff(weighed) > weighed / 8 {
+            self.0.insert(organization.clone(), held.into());
+        }
+        Some(rules)
     }
 }
 
 impl KnownBooks for Shelf {
     fn revision(&self, organization: &OrgId) -> Option<Revision> {
-        self.0.get(organization).map(|rules| rules.revision)
+        Some(self.0.get(organization)?.held.current().revision)
     }
 }
 
@@ -289,5 +469,131 @@ mod tests {
         let now = shelf.revision(&organization(7));
         assert_eq!(now, Some(Revision::new(5)));
         assert!(shelf.get(&organization(7), Revision::new(4)).is_none());
+    }
+
+    fn grant(number: u64) -> AccessEvent {
+        let book = book(number + 1);
+        AccessEvent::GrantMade(book.grants().last().unwrap().clone())
+    }
+
+    fn revoke(number: u64) -> AccessEvent {
+        let AccessEvent::GrantMade(grant) = grant(number) else {
+            panic!("a grant");
+        };
+        AccessEvent::GrantRevoked { grant: grant.id }
+    }
+
+    #[test]
+    fn changes_are_made_to_the_copy_that_nobody_reads() {
+        let organization = OrgId::parse("org-1").unwrap();
+        let shelf = Shelf::new(DEFAULT_BUDGET);
+        let first = shelf.put(&organization, Revision::new(3), &book(3));
+        first.compile();
+        let change = |revision: u64, events: &[AccessEvent]| {
+            let since = Revision::new(revision - 1);
+            shelf.change(&organization, since, Revision::new(revision), events)
+        };
+        let second = change(4, &[grant(3)]).unwrap();
+        assert!(asked(&second, "k3/x") && second.index.get().is_some());
+        assert!(!asked(&first, "k3/x"), "who reads keeps what it has");
+        let (one, other) = (Arc::as_ptr(&first), Arc::as_ptr(&second));
+
+        // Still read, it is left alone, and there is a third copy.
+        let third = change(5, &[grant(4), grant(5)]).unwrap();
+        assert!(![one, other].contains(&Arc::as_ptr(&third)));
+        drop((first, second));
+        for revision in 6..40 {
+            let (new, old) = (revision, revision - 6);
+            let rules = change(revision, &[grant(new), revoke(old)]).unwrap();
+            assert_eq!(rules.rows, rows(rules.book()));
+            let mut fresh = (*book(new + 1)).clone();
+            for number in 0..=old {
+                guestlist_access::evolve(&mut fresh, &revoke(number));
+            }
+            fresh.set_revision(revision);
+            assert_eq!(**rules.book(), fresh);
+            let index = rules.index.get().unwrap();
+            assert_eq!(index.revision(), revision);
+            for number in 0..=new {
+                let key = Key::parse(&format!("k{number}/x")).unwrap();
+                let now = Timestamp::from_micros(1);
+                let by_index = index.principal(&Principal::Anonymous);
+                assert_eq!(
+                    by_index.allows(Action::PublicRead, &key, now),
+                    number > old,
+                    "{key} at {revision}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_copied_but_the_first_time() {
+        let held = Held::new(Arc::new(Rules::new(Revision::new(1), book(100))));
+        let change = |revision: u64| {
+            let since = Revision::new(revision - 1);
+            let rules = held.change(since, Revision::new(revision), &[grant(200 + revision)]);
+            let rules = rules.unwrap();
+            (Arc::as_ptr(&rules), Arc::as_ptr(rules.book()))
+        };
+        let (one, other) = (change(2), change(3));
+        for revision in 4..20 {
+            let wanted = if revision % 2 == 0 { one.1 } else { other.1 };
+            assert_eq!(change(revision).1, wanted, "at {revision}");
+        }
+    }
+
+    #[test]
+    fn changes_of_other_rules_are_not_made() {
+        let organization = OrgId::parse("org-1").unwrap();
+        let shelf = Shelf::new(DEFAULT_BUDGET);
+        let change = |since, revision| {
+            let (since, revision) = (Revision::new(since), Revision::new(revision));
+            shelf.change(&organization, since, revision, &[grant(7)])
+        };
+        assert!(change(1, 2).is_none(), "there are none");
+        shelf.put(&organization, Revision::new(5), &book(1));
+        assert!(change(4, 6).is_none() && change(6, 7).is_none());
+        let made = change(5, 6).unwrap();
+        let again = change(5, 6).unwrap();
+        assert!(Arc::ptr_eq(&made, &again), "made by somebody else");
+        assert!(change(5, 7).is_none());
+    }
+
+    #[test]
+    fn whoever_reads_meets_whole_rules() {
+        let held = Arc::new(Held::new(Arc::new(Rules::new(Revision::new(1), book(1)))));
+        let last = 300;
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for revision in 2..=last {
+                        let (since, revision) =
+                            (Revision::new(revision - 1), Revision::new(revision));
+                        while held.current().revision < revision {
+                            held.change(since, revision, &[grant(revision.get())]);
+                        }
+                    }
+                });
+            }
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut seen = 0;
+                    while seen < last {
+                        let rules = held.current();
+                        let revision = rules.revision.get();
+                        assert!(revision >= seen, "rules never go back");
+                        seen = revision;
+                        assert_eq!(rules.book().revision(), revision);
+                        assert_eq!(rules.book().grants().count() as u64, revision);
+                        assert!(asked(
+                            &rules,
+                            &format!("k{}/x", if revision == 1 { 0 } else { revision })
+                        ));
+                        assert!(!asked(&rules, &format!("k{}/x", revision + 1)));
+                    }
+                });
+            }
+        });
     }
 }

@@ -13,11 +13,13 @@ use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng};
 use common::{builder, clock, on_every_store, org, org_member, over, owner, register, user_member};
 use guestlist::store::{
-    Capabilities, Commit, Committed, EventPage, Listed, Load, Query, Snapshot, StoreError,
+    Capabilities, Commit, Committed, EventPage, FoundBook, Listed, Load, Query, Snapshot,
+    StoreError,
 };
 use guestlist::{
     Action, ActionSet, Actor, Address, Audience, Cursor, Decision, DecisionRecord, EventFilter,
-    Grantee, Guestlist, Key, LinkFilter, Observer, Page, Pattern, Preset, Store, Timestamp,
+    Grantee, Guestlist, Key, LinkFilter, MemoryStore, Observer, Page, Pattern, Preset, Store,
+    Timestamp,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -230,22 +232,40 @@ async fn rights_end_with_the_membership_by_time_alone<S: Store>(store: S) {
     assert!(!late.allows(Action::Read, &key("a/b")));
 }
 
-/// Counts loads.
-struct Counting<S>(S, Arc<AtomicUsize>);
+/// Counts loads, and those that tell what has changed in access rules.
+struct Counting<S> {
+    store: S,
+    loads: Arc<AtomicUsize>,
+    changes: Arc<AtomicUsize>,
+}
+
+impl<S> Counting<S> {
+    fn of(store: S) -> Self {
+        Self {
+            store,
+            loads: Arc::default(),
+            changes: Arc::default(),
+        }
+    }
+}
 
 #[async_trait]
 impl<S: Store> Store for Counting<S> {
     async fn load(&self, load: &Load<'_>) -> Result<Snapshot, StoreError> {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        self.0.load(load).await
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        let snapshot = self.store.load(load).await?;
+        let is_told = |book: &FoundBook| matches!(book, FoundBook::Changed { .. });
+        let changes = snapshot.books().filter(|(_, book)| is_told(book)).count();
+        self.changes.fetch_add(changes, Ordering::SeqCst);
+        Ok(snapshot)
     }
 
     async fn commit(&self, commits: &[Commit]) -> Result<Vec<Committed>, StoreError> {
-        self.0.commit(commits).await
+        self.store.commit(commits).await
     }
 
     async fn list(&self, query: &Query, page: &Page, now: Timestamp) -> Result<Listed, StoreError> {
-        self.0.list(query, page, now).await
+        self.store.list(query, page, now).await
     }
 
     async fn events(
@@ -254,17 +274,18 @@ impl<S: Store> Store for Counting<S> {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<EventPage, StoreError> {
-        self.0.events(filter, after, limit).await
+        self.store.events(filter, after, limit).await
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
+        self.store.capabilities()
     }
 }
 
 async fn many_decisions_are_one_read_for_each_organization<S: Store>(store: S) {
-    let loads = Arc::<AtomicUsize>::default();
-    let guestlist = over(Counting(store, Arc::clone(&loads)), &clock(), 7);
+    let store = Counting::of(store);
+    let loads = Arc::clone(&store.loads);
+    let guestlist = over(store, &clock(), 7);
     register(&guestlist, &["host", "guest", "third"]).await;
     add(&guestlist, &org_member("guest"), None).await;
     give(
@@ -306,6 +327,104 @@ async fn many_decisions_are_one_read_for_each_organization<S: Store>(store: S) {
     let allowed: Vec<bool> = at_once.iter().map(Decision::is_allowed).collect();
     assert_eq!(allowed, [true, false, true, false, false, false, true]);
     assert_eq!(guestlist.decide_all(&owner("guest"), []).await.unwrap(), []);
+}
+
+/// Rules in memory, brought up to date change by change, answer as those that are read anew.
+async fn rules_follow_their_changes<S: Store>(store: &S, tells_changes: bool) {
+    let clock = clock();
+    let store = Counting::of(store);
+    let changes = Arc::clone(&store.changes);
+    let following = over(&store, &clock, 7);
+    let reading = builder(&store, &clock, 8).rules_in_memory(0).build();
+    let keys = world(&following, 13).await;
+    let (alice, host) = (owner("host"), org("host"));
+    let mut random = ChaCha20Rng::seed_from_u64(14);
+    let (mut groups, mut grants) = (Vec::new(), Vec::new());
+    let members = [user_member("ann"), org_member("guest")];
+    let (mut told, mut allowed) = (0, 0);
+    for turn in 0..80 {
+        // By this process, or by another one, and more than one change between two reads.
+        let by = if turn % 3 == 0 { &following } else { &reading };
+        let member = &members[random.next_u32() as usize % 2];
+        let draw = random.next_u32() as usize;
+        match (draw % 6, groups.len()) {
+            (0, _) | (_, 0) => {
+                let name = format!("Group {turn}").parse().unwrap();
+                let made = by.create_group(&alice, &host, name, false).await;
+                groups.push(made.unwrap().id);
+            }
+            (1, number) if draw.is_multiple_of(4) => {
+                let group = groups.swap_remove(draw % number);
+                by.delete_group(&alice, &host, group).await.unwrap();
+            }
+            (1 | 2, number) => {
+                let group = groups[draw % number];
+                by.add_to_group(&alice, &host, group, member).await.unwrap();
+            }
+            (3, number) => {
+                let group = groups[draw % number];
+                // Who isn't in it can't be taken out of it.
+                let _ = by.remove_from_group(&alice, &host, group, member).await;
+            }
+            (4, _) if !grants.is_empty() => {
+                let grant = grants.swap_remove(draw % grants.len());
+                // It may have gone with its group.
+                let _ = by.revoke(&alice, &host, grant).await;
+            }
+            (_, number) => {
+                let to = Grantee::Group(groups[draw % number]);
+                let pattern = format!("f{}/", draw % 7).parse().unwrap();
+                let actions = ActionSet::of(&[Action::Read]);
+                let made = by.grant(&alice, &host, to, actions, pattern, None).await;
+                grants.push(made.unwrap().id);
+            }
+        }
+        if draw.is_multiple_of(3) {
+            continue;
+        }
+        for (actor, name) in [
+            (member_of("ann", "host"), None),
+            (owner("guest"), Some("host")),
+        ] {
+            let name = name.map(|name| name.parse().unwrap());
+            let read = reading.rights(&actor, name.as_ref()).await.unwrap();
+            let before = changes.load(Ordering::SeqCst);
+            let followed = following.rights(&actor, name.as_ref()).await.unwrap();
+            told += changes.load(Ordering::SeqCst) - before;
+            assert_eq!(followed.revision(), read.revision(), "turn {turn}");
+            for key in &keys {
+                let decision = followed.decide(Action::Read, key);
+                assert_eq!(
+                    decision,
+                    read.decide(Action::Read, key),
+                    "{key}, turn {turn}"
+                );
+                allowed += usize::from(decision.is_allowed());
+            }
+            let covered = followed.readable(Action::Read);
+            assert_eq!(covered, read.readable(Action::Read), "turn {turn}");
+        }
+    }
+    assert!(allowed > 100, "{allowed}");
+    if tells_changes {
+        assert!(told > 30, "only {told} changes were told");
+    }
+}
+
+#[tokio::test]
+async fn rules_follow_their_changes_in_memory() {
+    rules_follow_their_changes(&MemoryStore::default(), false).await;
+}
+
+#[tokio::test]
+async fn rules_follow_their_changes_on_sqlite() {
+    let store = guestlist_sqlite::SqliteStore::builder().in_memory();
+    rules_follow_their_changes(&store.open().unwrap(), true).await;
+}
+
+#[tokio::test]
+async fn rules_follow_their_changes_on_postgres() {
+    rules_follow_their_changes(&common::pg::store().await, true).await;
 }
 
 async fn a_budget_of_nothing_changes_no_answer<S: Store>(store: S) {

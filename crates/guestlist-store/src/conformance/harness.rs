@@ -474,7 +474,7 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         let book = snapshot
             .books()
             .find(|(organization, _)| *organization == host);
-        let book = book.and_then(|(_, book)| book.cloned());
+        let book = book.and_then(|(_, book)| book.whole().cloned());
         book.unwrap_or_else(|| panic!("a load left out the access rules of {host}"))
     }
 
@@ -501,7 +501,7 @@ impl<'a, S: Store + ?Sized> Harness<'a, S> {
         assert_eq!(records.host(), host.as_ref(), "the host that a load tells");
         let host = host.unwrap_or_else(|| order.host.clone());
         for (organization, book) in snapshot.books() {
-            if let Some(book) = book.filter(|_| *organization == host) {
+            if let Some(book) = book.whole().filter(|_| *organization == host) {
                 records.set_book(Arc::clone(book));
             }
         }

@@ -150,6 +150,7 @@ async fn load_all<S: Store + ?Sized>(
             );
         }
         for (organization, book) in snapshot.books() {
+            let book = book.whole();
             let book = book.unwrap_or_else(|| panic!("no access rules of {organization} loaded"));
             books.insert(organization.clone(), (**book).clone());
         }

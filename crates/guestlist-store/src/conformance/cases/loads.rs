@@ -19,7 +19,7 @@ use crate::conformance::observe::{assert_consistent, assert_folds};
 use crate::conformance::world::{CONSUMER, build};
 use crate::conformance::{Fixture, Harness, Order};
 use crate::event::EventFilter;
-use crate::snapshot::{KnownBooks, Load, Revision};
+use crate::snapshot::{FoundBook, KnownBooks, Load, Revision};
 use crate::store::Store;
 
 fn knowing(organization: &OrgId, revision: Revision) -> Arc<dyn KnownBooks> {
@@ -227,8 +227,8 @@ pub async fn rows_of_every_kind_come_back<F: Fixture>(fixture: &F) {
     assert_consistent(fixture, &h).await;
 }
 
-/// Access rules that the caller has are not read again, and those that have changed are. Their
-/// revision moves with every change, and they are the events folded.
+/// Access rules that the caller has are not read again, and of those that have changed at least
+/// what has changed is. Their revision moves with every change, and they are the events folded.
 pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
@@ -245,9 +245,9 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
         let snapshot = must(store.load(&load).await, "loading with known access rules");
         let books: Vec<_> = snapshot
             .books()
-            .map(|(organization, book)| (organization.clone(), book.cloned()))
+            .map(|(organization, book)| (organization.clone(), book.clone()))
             .collect();
-        match <[(OrgId, Option<Arc<AccessBook>>); 1]>::try_from(books) {
+        match <[(OrgId, FoundBook); 1]>::try_from(books) {
             Ok([(organization, book)]) if organization == host => book,
             books => panic!("the access rules of {host} are wanted, and these came: {books:?}"),
         }
@@ -257,17 +257,17 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
     let others = load_knowing(org("org_other"), first.revision()).await;
     assert_eq!(
         others,
-        Some(first.clone()),
+        FoundBook::Whole(first.clone()),
         "another organization's are no help"
     );
     assert_eq!(
         load_with(first.revision()).await,
-        None,
+        FoundBook::Known,
         "known ones are not read again"
     );
     let group = h.new_group(&host, "Another", false).await;
-    let second = load_with(first.revision()).await;
-    let second = second.unwrap_or_else(|| panic!("changed access rules are read again"));
+    let second = brought_up(&first, load_with(first.revision()).await);
+    assert_eq!(*h.book(&host).await, second, "what has changed makes all");
     assert_eq!(
         second.revision(),
         first.revision() + 1,
@@ -276,7 +276,7 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
     assert!(second.group(group).is_some());
     assert_eq!(
         load_with(second.revision() + 1).await,
-        Some(second),
+        FoundBook::Whole(second.clone().into()),
         "not those of another time"
     );
     for command in [
@@ -293,6 +293,11 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
         h.done(&Order::access(&host, command)).await;
         assert_eq!(h.book(&host).await.revision(), before + 1);
     }
+    let last = h.book(&host).await;
+    for known in [&AccessBook::new(), &first, &second] {
+        let found = load_with(known.revision()).await;
+        assert_eq!(*last, brought_up(known, found), "over several changes");
+    }
     fixture.settle(&store).await;
     let mut folded = AccessBook::new();
     for recorded in h.events(&EventFilter::of(host.clone()), 1000).await {
@@ -307,6 +312,25 @@ pub async fn access_rules_are_read_when_they_have_changed<F: Fixture>(fixture: &
         "the access rules (left) are their events folded (right)"
     );
     assert_consistent(fixture, &h).await;
+}
+
+/// Access rules as a caller has them after a load.
+fn brought_up(known: &AccessBook, found: FoundBook) -> AccessBook {
+    match found {
+        FoundBook::Known => panic!("these access rules have changed"),
+        FoundBook::Whole(book) => (*book).clone(),
+        FoundBook::Changed { since, events } => {
+            assert_eq!(since.get(), known.revision(), "changes of other rules");
+            assert!(!events.is_empty(), "changes without any");
+            let mut book = known.clone();
+            for event in &events {
+                guestlist_access::evolve(&mut book, event);
+            }
+            // How many commits that were is for the store to know.
+            book.set_revision(known.revision() + events.len() as u64);
+            book
+        }
+    }
 }
 
 /// The access rules of two organizations come with one load.
@@ -335,7 +359,7 @@ pub async fn access_rules_of_two_organizations_come_together<F: Fixture>(fixture
     let snapshot = h.load(&Scope::of(host.clone(), facts)).await;
     for (organization, group_name) in [(&host, "Sellers"), (&member, "Buyers")] {
         let book = snapshot.books().find(|(of, _)| *of == organization);
-        let book = book.and_then(|(_, book)| book);
+        let book = book.and_then(|(_, book)| book.whole());
         let names: Vec<_> = book.into_iter().flat_map(|book| book.groups()).collect();
         assert_eq!(names.len(), 1, "groups of {organization}");
         assert_eq!(names[0].name.as_str(), group_name);
@@ -465,7 +489,7 @@ pub async fn access_rules_come_with_what_gives_them<F: Fixture>(fixture: &F) {
         let snapshot = h.load(&Scope { root, facts }).await;
         let books: Vec<_> = snapshot
             .books()
-            .map(|(of, book)| (of.clone(), book.map(|book| book.groups().count())))
+            .map(|(of, book)| (of.clone(), book.whole().map(|book| book.groups().count())))
             .collect();
         books
     };

@@ -1,5 +1,12 @@
 //! What a decision on a key costs: the index, beside its plain definition, the limit written by
 //! hand, and what a service writes first. Other libraries are measured by `benches/peers`.
+//!
+//! ```text
+//! --million            a world of 1,000,000 users instead; it takes some 12 GiB of memory
+//! --while-writing      checks through the facade beside a writer, instead
+//! --checks USERS       builds the world of so many users and makes each of 20,000 checks once, for
+//!                      valgrind --tool=callgrind --toggle-collect='*index_checks*'
+//! ```
 
 #![expect(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 #![expect(
@@ -8,6 +15,7 @@
 )]
 
 use core::hint::black_box;
+use std::env;
 
 use guestlist_access::{
     AccessBook, AccessChange, AccessIndex, Action, Compiled, Pattern, Resolved, decide, readable,
@@ -16,6 +24,7 @@ use guestlist_benches as harness;
 use harness::{Case, Measured, Run, Target, count, cpu_nanos, number, side_by_side};
 
 mod engines;
+mod while_writing;
 mod world;
 
 use engines::{HashedLimit, Limit, Naive};
@@ -156,7 +165,7 @@ fn targets(run: &mut Run, measured: &Measured, users: usize, per_subject: usize,
         (10, 4) => 40.0,
         (1_000, 4) => 80.0,
         (1_000, 64) => 250.0,
-        (100_000.., 4) => 400.0,
+        (100_000, 4) => 400.0,
         _ => return,
     };
     let median = measured.median("index");
@@ -274,9 +283,51 @@ fn changes(run: &mut Run, engines: &Engines, label: &str) {
     );
 }
 
+/// So that a profiler can tell it from what comes before.
+#[inline(never)]
+fn index_checks(resolved: &[Resolved<'_>], questions: &[Question]) -> usize {
+    let allows =
+        |question: &&Question| resolved[question.user].allows(question.action, &question.key, NOW);
+    questions.iter().filter(allows).count()
+}
+
+/// Each of the checks once.
+fn once(users: usize) {
+    let world = World::new(users, 4, 20_000);
+    let index: AccessIndex = world.rows.iter().collect();
+    let resolved: Vec<Resolved<'_>> = world
+        .principals
+        .iter()
+        .map(|principal| index.principal(principal))
+        .collect();
+    let allowed = index_checks(black_box(&resolved), black_box(&world.questions));
+    println!(
+        "{}: {} checks, {allowed} allowed",
+        world.describe(4),
+        world.questions.len()
+    );
+}
+
 fn main() {
+    let mut arguments = env::args().skip_while(|argument| argument != "--checks");
+    if arguments.next().is_some() {
+        let users = arguments.next().and_then(|users| users.parse().ok());
+        once(users.expect("--checks takes a number of users"));
+        return;
+    }
     let mut run = Run::start("decide");
     let repeats = run.size(2, 11);
+    let given = |wanted: &str| env::args().any(|argument| argument == wanted);
+    if given("--while-writing") {
+        while_writing::measure(&mut run);
+        run.finish();
+        return;
+    }
+    if given("--million") {
+        measure(&mut run, 1_000_000, 4, repeats);
+        run.finish();
+        return;
+    }
     let mut worlds = vec![
         (10, 1),
         (10, 4),

@@ -19,13 +19,13 @@ use std::sync::Arc;
 
 use guestlist_access::{
     AccessBook, AccessChange, AccessCommand, Action, ActionSet, Audience, Episode, Giver, Grant,
-    Grantee, Pattern, PresetGrant, RoleCatalog, Sharing, Subject,
+    Grantee, GroupMember, Pattern, PresetGrant, RoleCatalog, Sharing, Subject,
 };
 use guestlist_token::{PepperId, Selector, TokenTag};
 use guestlist_types::{
-    Bucket, EmailAddress, EmailDomain, EndpointId, EndpointUrl, GrantId, GroupId, GroupName,
-    InviteId, Label, LinkId, Member, MemberKind, Message, OrgId, OrgName, ProxyUserId, RoleName,
-    Timestamp, UserId,
+    Bucket, DisplayName, EmailAddress, EmailDomain, EndpointId, EndpointUrl, GrantId, GroupId,
+    GroupName, InviteId, Label, LinkId, Member, MemberKind, Message, OrgId, OrgName, ProxyUserId,
+    RoleName, Timestamp, UserId,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -190,25 +190,42 @@ impl World {
     #[must_use]
     pub fn populated() -> Self {
         let mut world = Self::new();
+        for (host, actor, command) in world.population() {
+            world
+                .run(&host, &actor, &command)
+                .expect("founders may do all of this");
+        }
+        world
+    }
+
+    /// The commands that make the world of [`populated`](Self::populated) out of nothing.
+    pub fn population(&mut self) -> Vec<(OrgId, Actor, Command)> {
+        let mut commands = Vec::new();
         for number in 0..3 {
-            world.register(number, Settings::default());
+            let (host, founder) = (org(number), founder(number));
+            for command in self.registration(number, Settings::default()) {
+                let command = Command::Organization(command);
+                commands.push((host.clone(), Actor::system(), command));
+            }
             for (group, internal) in [(1, false), (2, true)] {
                 let command = AccessCommand::CreateGroup {
                     id: group_id(group),
                     name: GroupName::parse(&format!("group {group}")).expect("valid"),
                     internal,
                 };
-                world
-                    .run(&org(number), &founder(number), &Command::Access(command))
-                    .expect("founders make groups");
+                commands.push((host.clone(), founder.clone(), Command::Access(command)));
             }
             for (link, draft) in [(1, LinkDraft::review()), (2, LinkDraft::auto())] {
-                world
-                    .create(number, &founder(number), link, draft)
-                    .expect("founders make links");
+                let command = LinkCommand::Create {
+                    link: link_id(link),
+                    draft: Box::new(draft),
+                    token: self.draw(&host),
+                    as_default: false,
+                };
+                commands.push((host.clone(), founder.clone(), Command::Link(command)));
             }
         }
-        world
+        commands
     }
 
     /// Registers an organization with its founder, who holds everything.
@@ -217,7 +234,18 @@ impl World {
     ///
     /// If a rule refuses that.
     pub fn register(&mut self, number: u8, settings: Settings) {
-        let (id, name, member) = (org(number), org_name(number), user_member(number));
+        for command in self.registration(number, settings) {
+            self.run(
+                &org(number),
+                &Actor::system(),
+                &Command::Organization(command),
+            )
+            .expect("the host application registers organizations");
+        }
+    }
+
+    fn registration(&self, number: u8, settings: Settings) -> [OrganizationCommand; 2] {
+        let (name, member) = (org_name(number), user_member(number));
         let grant = Grant {
             id: grant_id(200),
             giver: Giver::System,
@@ -230,7 +258,7 @@ impl World {
             actions: ActionSet::ALL,
             pattern: Pattern::all(),
         };
-        for command in [
+        [
             OrganizationCommand::ReserveName { name: name.clone() },
             OrganizationCommand::Register {
                 name,
@@ -239,10 +267,7 @@ impl World {
                 founder_grant: Some(Box::new(grant)),
                 settings: Box::new(settings),
             },
-        ] {
-            self.run(&id, &Actor::system(), &Command::Organization(command))
-                .expect("the host application registers organizations");
-        }
+        ]
     }
 
     /// All rows.
@@ -400,6 +425,16 @@ impl World {
         actor: &Actor,
         command: &Command,
     ) -> Result<(OrgId, Records, Decided), CommandError> {
+        self.decide_at(host, actor, command).1
+    }
+
+    /// The same, with the time that the command is decided at.
+    fn decide_at(
+        &self,
+        host: &OrgId,
+        actor: &Actor,
+        command: &Command,
+    ) -> (Timestamp, Result<(OrgId, Records, Decided), CommandError>) {
         let scope = command.scope(host, actor);
         let scoped = self.load(&scope);
         let host = scope.host(&scoped).unwrap_or_else(|| host.clone());
@@ -434,7 +469,8 @@ impl World {
                 "{command:?} by {actor:?} leaves a fact out of its scope"
             );
         }
-        decided.map(|decided| (host, scoped, decided))
+        let at = crate::standing::not_before(&env, &scoped).now;
+        (at, decided.map(|decided| (host, scoped, decided)))
     }
 
     /// Decides a command, folds what happens into everything, and returns it.
@@ -454,15 +490,38 @@ impl World {
         actor: &Actor,
         command: &Command,
     ) -> Result<Vec<Event>, CommandError> {
-        let (host, mut scoped, Decided { stamp, events, .. }) =
-            self.decide(host, actor, command)?;
+        let (_, decided) = self.perform(host, actor, command);
+        decided.map(|decided| decided.events)
+    }
+
+    /// Like [`run`](Self::run), with all that came of it, and the time that it was decided at.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn perform(
+        &mut self,
+        host: &OrgId,
+        actor: &Actor,
+        command: &Command,
+    ) -> (Timestamp, Result<Decided, CommandError>) {
+        let (at, decided) = self.decide_at(host, actor, command);
+        let decided = decided.map(|(host, scoped, decided)| {
+            self.fold(&host, scoped, command, &decided);
+            decided
+        });
+        (at, decided)
+    }
+
+    fn fold(&mut self, host: &OrgId, mut scoped: Records, command: &Command, decided: &Decided) {
+        let Decided { stamp, events, .. } = decided;
         let mut full = Records::new();
         for (key, row) in self.records.iter() {
             full.insert(key.clone(), row.clone());
         }
-        for event in &events {
-            evolve(&mut scoped, &host, &stamp, event);
-            evolve(&mut full, &host, &stamp, event);
+        for event in events {
+            evolve(&mut scoped, host, stamp, event);
+            evolve(&mut full, host, stamp, event);
             self.log.push((host.clone(), stamp.clone(), event.clone()));
         }
         let changes = |records: &Records| -> Vec<(RowKey, Option<Row>, Option<Row>)> {
@@ -491,7 +550,7 @@ impl World {
                     *key == RowKey::Name(name.clone())
                 }
                 _ => match key.organization() {
-                    Some(organization) => *organization == host,
+                    Some(organization) => organization == host,
                     None => matches!(key, RowKey::Token(_)),
                 },
             };
@@ -509,7 +568,6 @@ impl World {
             }
             self.records.insert(key.clone(), row);
         }
-        Ok(events)
     }
 
     /// Runs a command about a membership.
@@ -947,8 +1005,6 @@ impl World {
 
     /// Does one step, and says what was asked and what came of it.
     pub fn step(&mut self, step: &Step) -> Stepped {
-        let micros = self.now.as_micros().saturating_add(step.tick * 1_000_000);
-        self.now = Timestamp::from_micros(micros);
         let (host, actor, command) = self.spell(step);
         let outcome = self.run(&host, &actor, &command);
         Stepped {
@@ -959,9 +1015,19 @@ impl World {
         }
     }
 
-    /// The command of a step, with ids and tokens that fit the world as it is.
-    fn spell(&mut self, step: &Step) -> (OrgId, Actor, Command) {
-        let host = org(step.host);
+    /// Moves the clock as a step says, and gives its command, with ids and tokens that fit the
+    /// world as it is.
+    pub fn spell(&mut self, step: &Step) -> (OrgId, Actor, Command) {
+        let micros = step.tick.saturating_mul(1_000_000);
+        self.now = Timestamp::from_micros(self.now.as_micros().saturating_add(micros));
+        let founds = matches!(&step.what, What::Plain(command)
+            if matches!(**command, Command::Organization(OrganizationCommand::Register { .. }
+                | OrganizationCommand::ReserveName { .. })));
+        // Now and then an organization is founded that was not there.
+        let host = match step.aim {
+            Some(aim) if founds && aim % 2 == 0 => org(3),
+            Some(_) | None => org(step.host),
+        };
         let command = match step.what.clone() {
             What::Claim {
                 member,
@@ -1111,6 +1177,7 @@ impl World {
                 Command::Organization(
                     OrganizationCommand::Suspend
                     | OrganizationCommand::Resume
+                    | OrganizationCommand::Register { .. }
                     | OrganizationCommand::ReserveName { .. },
                 ) => Actor::system(),
                 Command::Member(_)
@@ -1300,9 +1367,76 @@ impl World {
                     }
                 }
             }
-            Command::Organization(_) | Command::Access(_) => {}
+            Command::Access(command) => self.aim_access(host, aim, command),
+            // A name is reserved first, and then the organization is registered under it.
+            Command::Organization(asked) if *host == org(3) => {
+                let reserve = OrganizationCommand::ReserveName { name: org_name(3) };
+                match asked {
+                    OrganizationCommand::Register { name, .. } => {
+                        if self.records.name(&org_name(3)).is_some() {
+                            *name = org_name(3);
+                        } else {
+                            *asked = reserve;
+                        }
+                    }
+                    OrganizationCommand::ReserveName { .. } => *asked = reserve,
+                    _ => {}
+                }
+            }
+            Command::Organization(_) => {}
         }
         command
+    }
+
+    /// What is there is taken away and changed.
+    fn aim_access(&self, host: &OrgId, aim: usize, command: &mut AccessCommand) {
+        let book = self.book(host);
+        let groups: Vec<GroupId> = book.groups().map(|group| group.id).collect();
+        let inside: Vec<(GroupId, &GroupMember)> = groups
+            .iter()
+            .flat_map(|group| book.members_of(*group).map(move |member| (*group, member)))
+            .collect();
+        match command {
+            AccessCommand::Revoke { grant } => {
+                let grants: Vec<GrantId> = book.grants().map(|grant| grant.id).collect();
+                if let Some(found) = grants.get(aim % grants.len().max(1)) {
+                    *grant = *found;
+                }
+            }
+            AccessCommand::RemoveFromGroup { group, member } => {
+                let members = inside.iter().filter_map(|(group, entry)| match entry {
+                    GroupMember::Member { member, .. } => Some((*group, member)),
+                    GroupMember::Group(_) => None,
+                });
+                let members: Vec<_> = members.collect();
+                if let Some((of, found)) = members.get(aim % members.len().max(1)) {
+                    (*group, *member) = (*of, (*found).clone());
+                }
+            }
+            AccessCommand::UnnestGroup { outer, inner } => {
+                let nested = inside.iter().filter_map(|(outer, entry)| match entry {
+                    GroupMember::Group(inner) => Some((*outer, *inner)),
+                    GroupMember::Member { .. } => None,
+                });
+                let nested: Vec<_> = nested.collect();
+                if let Some(found) = nested.get(aim % nested.len().max(1)) {
+                    (*outer, *inner) = *found;
+                }
+            }
+            AccessCommand::NestGroup { outer, .. }
+            | AccessCommand::AddToGroup { group: outer, .. } => {
+                if let Some(found) = groups.get(aim % groups.len().max(1)) {
+                    *outer = *found;
+                }
+            }
+            AccessCommand::CreateGroup { .. }
+            | AccessCommand::RenameGroup { .. }
+            | AccessCommand::DeleteGroup { .. }
+            | AccessCommand::MarkInternal { .. }
+            | AccessCommand::SetExternalGroup(_)
+            | AccessCommand::SetSharing(_)
+            | AccessCommand::Grant { .. } => {}
+        }
     }
 }
 
@@ -1445,6 +1579,7 @@ fn arb_actions() -> impl Strategy<Value = ActionSet> {
         ActionSet::of(&[Action::Read]),
         ActionSet::of(&[Action::Read, Action::Update]),
         ActionSet::of(&[Action::Read, Action::Share]),
+        ActionSet::of(&[Action::PublicRead]),
     ])
 }
 
@@ -1666,15 +1801,17 @@ fn arb_member_command() -> impl Strategy<Value = MemberCommand> {
                 invites,
                 logged: false,
             }),
-        1 => (0_u8..3, proptest::option::of(0_u8..5)).prop_map(|(host, number)| {
-            MemberCommand::RestrictActing {
+        1 => (
+            0_u8..3,
+            proptest::option::of((0_u8..5, proptest::option::of(arb_group_id()))),
+        )
+            .prop_map(|(host, rule)| MemberCommand::RestrictActing {
                 host: org(host),
-                rule: number.map(|number| ActingRule {
+                rule: rule.map(|(number, group)| ActingRule {
                     users: BTreeSet::from([user(number)]),
-                    groups: BTreeSet::new(),
+                    groups: group.into_iter().collect(),
                 }),
-            }
-        }),
+            }),
     ]
 }
 
@@ -1740,15 +1877,30 @@ fn arb_webhook_command() -> impl Strategy<Value = WebhookCommand> {
 }
 
 fn arb_organization_command() -> impl Strategy<Value = OrganizationCommand> {
-    let name = || (2_u8..5).prop_map(org_name);
+    let name = || prop_oneof![2 => 2_u8..5, 1 => Just(3)].prop_map(org_name);
     prop_oneof![
         8 => arb_settings()
             .prop_map(|settings| OrganizationCommand::ChangeSettings { settings: Box::new(settings) }),
         4 => name().prop_map(|name| OrganizationCommand::ReserveName { name }),
+        4 => (name(), proptest::option::of(3_u8..5), arb_settings()).prop_map(
+            |(name, founder, settings)| OrganizationCommand::Register {
+                name,
+                display_name: None,
+                founder: founder.map(user),
+                founder_grant: None,
+                settings: Box::new(settings),
+            }
+        ),
+        1 => proptest::option::of(select(vec!["One", "Two"])).prop_map(|name| {
+            OrganizationCommand::SetDisplayName {
+                display_name: name.map(|name| DisplayName::parse(name).expect("valid")),
+            }
+        }),
+        1 => Just(OrganizationCommand::Delete),
         6 => name().prop_map(|name| OrganizationCommand::Rename { name }),
         6 => Just(OrganizationCommand::ResumeLinks),
         1 => Just(OrganizationCommand::Suspend),
-        6 => Just(OrganizationCommand::Resume),
+        12 => Just(OrganizationCommand::Resume),
     ]
 }
 
@@ -1757,7 +1909,9 @@ fn arb_access_command() -> impl Strategy<Value = AccessCommand> {
         arb_member().prop_map(Grantee::Member),
         arb_group_id().prop_map(Grantee::Group),
         Just(Grantee::Organization(Audience::Everyone)),
+        Just(Grantee::Organization(Audience::InternalUsers)),
     ];
+    let ends = proptest::option::weighted(0.2, 900_000_i64..1_100_000);
     prop_oneof![
         2 => (arb_group_id(), 1_u8..4, any::<bool>()).prop_map(|(id, name, internal)| {
             AccessCommand::CreateGroup {
@@ -1766,6 +1920,10 @@ fn arb_access_command() -> impl Strategy<Value = AccessCommand> {
                 internal,
             }
         }),
+        1 => (arb_group_id(), 1_u8..4).prop_map(|(group, name)| AccessCommand::RenameGroup {
+            group,
+            name: GroupName::parse(&format!("group {name}")).expect("valid"),
+        }),
         1 => arb_group_id().prop_map(|group| AccessCommand::DeleteGroup { group }),
         2 => (arb_group_id(), arb_member())
             .prop_map(|(group, member)| AccessCommand::AddToGroup { group, member }),
@@ -1773,17 +1931,20 @@ fn arb_access_command() -> impl Strategy<Value = AccessCommand> {
             .prop_map(|(group, member)| AccessCommand::RemoveFromGroup { group, member }),
         1 => (arb_group_id(), arb_group_id())
             .prop_map(|(outer, inner)| AccessCommand::NestGroup { outer, inner }),
+        1 => (arb_group_id(), arb_group_id())
+            .prop_map(|(outer, inner)| AccessCommand::UnnestGroup { outer, inner }),
         1 => (arb_group_id(), any::<bool>())
             .prop_map(|(group, internal)| AccessCommand::MarkInternal { group, internal }),
         1 => proptest::option::of(arb_group_id()).prop_map(AccessCommand::SetExternalGroup),
-        1 => select(vec![Sharing::WithinOwn, Sharing::OwnersOnly]).prop_map(AccessCommand::SetSharing),
-        3 => ((1_u8..9).prop_map(grant_id), grantee, arb_actions(), arb_pattern()).prop_map(
-            |(id, to, actions, pattern)| AccessCommand::Grant {
+        1 => select(vec![Sharing::WithinOwn, Sharing::WithinNamespace, Sharing::OwnersOnly])
+            .prop_map(AccessCommand::SetSharing),
+        3 => ((1_u8..9).prop_map(grant_id), grantee, arb_actions(), arb_pattern(), ends).prop_map(
+            |(id, to, actions, pattern, ends)| AccessCommand::Grant {
                 id,
                 to,
                 actions,
                 pattern,
-                expires_at: None,
+                expires_at: ends.map(|seconds| Timestamp::from_micros(seconds * 1_000_000)),
             }
         ),
         1 => (1_u8..9).prop_map(|grant| AccessCommand::Revoke { grant: grant_id(grant) }),
@@ -1848,7 +2009,7 @@ fn arb_what() -> impl Strategy<Value = What> {
         3 => arb_link_command().prop_map(move |command| plain(Command::Link(command))),
         5 => arb_organization_command()
             .prop_map(move |command| plain(Command::Organization(command))),
-        4 => arb_access_command().prop_map(move |command| plain(Command::Access(command))),
+        6 => arb_access_command().prop_map(move |command| plain(Command::Access(command))),
         4 => arb_webhook_command().prop_map(move |command| plain(Command::Webhook(command))),
     ]
 }
@@ -1882,6 +2043,15 @@ pub fn arb_step() -> impl Strategy<Value = Step> {
         2 => select(vec![59, 61, 3_601, 86_401]),
         1 => select(vec![-1, -60, -3_600, -100_000]),
     ];
+    // A clock that is off by a year, by ten years, or by all there is.
+    let jump = select(vec![
+        -31_536_000,
+        31_536_000,
+        315_360_000,
+        i64::MIN,
+        i64::MAX,
+    ]);
+    let tick = prop_oneof![400 => tick, 1 => jump];
     let host = prop_oneof![12 => Just(0), 2 => Just(1), 1 => 2_u8..4];
     let email = proptest::option::weighted(0.3, 0_u8..2);
     let aim = proptest::option::weighted(0.9, any::<u8>());

@@ -58,7 +58,15 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("guestlist-mail", &["guestlist"]),
-    ("guestlist-testkit", &[]),
+    (
+        "guestlist-testkit",
+        &[
+            "guestlist-access",
+            "guestlist-membership",
+            "guestlist-token",
+            "guestlist-types",
+        ],
+    ),
 ];
 
 /// What only some crates may know.

@@ -1,13 +1,18 @@
-//! For property tests over guestlist, of embedders and of guestlist itself.
+//! For property tests and fuzzing over guestlist, of embedders and of guestlist itself.
 //!
+//! * [`model`]: a naive model of the whole system, to hold a real one against.
+//! * [`differential`]: the real decisions beside the model, command by command.
 //! * [`invariants`]: what must hold of every state, checked over rows and their log.
 //! * [`postgres`]: a private PostgreSQL server, which can be killed and started again.
 //! * [`proxy`]: a TCP proxy that counts bytes and cuts connections at exactly one of them.
 //!
-//! It is for tests and benchmarks: only dev-dependencies point here. It decides nothing, and it
-//! never talks to a server that it didn't start.
+//! It is for tests and benchmarks: only dev-dependencies point here. The only rules in it are those
+//! of the model, which are nobody's but its own, and it never talks to a server that it didn't
+//! start.
 
+pub mod differential;
 pub mod invariants;
+pub mod model;
 #[cfg(unix)]
 pub mod postgres;
 pub mod proxy;

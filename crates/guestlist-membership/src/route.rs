@@ -173,6 +173,10 @@ fn may_act(rule: &ActingRule, actor: &Actor, held: &Principal, book: Option<&Acc
     let mut next: Vec<GroupId> = member.groups.iter().copied().chain(own).collect();
     let mut seen = BTreeSet::new();
     while let Some(group) = next.pop() {
+        // One that was deleted is nobody's any more, whatever rules and memberships still name.
+        if book.is_none_or(|book| book.group(group).is_none()) {
+            continue;
+        }
         if rule.groups.contains(&group) {
             return true;
         }

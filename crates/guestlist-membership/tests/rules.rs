@@ -2855,6 +2855,45 @@ fn the_way_to_another_organization_is_through_the_proxy_user() {
     }
 }
 
+#[test]
+fn a_group_that_is_gone_lets_nobody_act() {
+    let mut world = World::populated();
+    add(&mut world, org_member(1), Preset::default()).unwrap();
+    // Somebody of the member organization who carries a group in their membership.
+    let add = MemberCommand::Add {
+        member: user_member(4),
+        profile: Profile::default(),
+        gift: Box::new(with_group(1)),
+        expires_at: None,
+        proxy: world.draw_proxy(),
+    };
+    world.member(1, &founder(1), add).unwrap();
+    let restrict = MemberCommand::RestrictActing {
+        host: org(0),
+        rule: Some(ActingRule {
+            users: BTreeSet::new(),
+            groups: BTreeSet::from([group_id(1)]),
+        }),
+    };
+    world.member(1, &founder(1), restrict).unwrap();
+    let reach = |world: &World| {
+        let env = Env {
+            now: world.now,
+            roles: &world.roles,
+            creator: &Stated::NOBODY,
+        };
+        let actor = person(4).in_organization(org(1));
+        let book = world.book(&org(1));
+        reach_host(world.records(), Some(&org(0)), &actor, Some(&book), &env)
+            .map(|_| ())
+            .map_err(Unreachable::code)
+    };
+    assert_eq!(reach(&world), Ok(()));
+    let delete = AccessCommand::DeleteGroup { group: group_id(1) };
+    world.access(1, &founder(1), delete).unwrap();
+    assert_eq!(reach(&world), Err("acting-not-allowed"));
+}
+
 // Section 1: names.
 
 #[test]

@@ -6,7 +6,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use guestlist::{
     Action, ActionSet, Address, Audience, Claim, Error, Grantee, Guestlist, InviteToken, LinkDraft,
     Member, MemoryStore, Pattern, Preset, Status,
 };
+use guestlist_testkit::history::{Recorder, Specification, linearize};
 use tokio::sync::Semaphore;
 
 async fn log<S: Settle>(guestlist: &Guestlist<S>) -> Vec<Recorded> {
@@ -234,29 +235,6 @@ async fn begin<S: Settle>(
     }
 }
 
-/// What each move answers, and what is in the log behind all of them, in one order of the moves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
-    order: Vec<usize>,
-    answers: Vec<String>,
-    events: Vec<&'static str>,
-}
-
-fn orders(of: usize) -> Vec<Vec<usize>> {
-    if of == 0 {
-        return vec![Vec::new()];
-    }
-    let mut all = Vec::new();
-    for order in orders(of - 1) {
-        for place in 0..of {
-            let mut order = order.clone();
-            order.insert(place, of - 1);
-            all.push(order);
-        }
-    }
-    all
-}
-
 fn events_by_member(log: Vec<Recorded>) -> BTreeMap<Member, Vec<&'static str>> {
     let mut all = BTreeMap::<_, Vec<_>>::new();
     for recorded in log {
@@ -269,101 +247,118 @@ fn events_by_member(log: Vec<Recorded>) -> BTreeMap<Member, Vec<&'static str>> {
     all
 }
 
-/// Every order of the moves, one after the other in memory: what there may be.
-async fn sequential(approved: bool) -> Vec<Told> {
-    let guestlist = over(MemoryStore::default(), &clock(), 22);
-    register(&guestlist, &["host"]).await;
-    let (_, token) = link(&guestlist, "host", LinkDraft::review()).await;
-    let mut all = Vec::new();
-    for (number, order) in orders(MOVES.len()).into_iter().enumerate() {
-        let name = format!("s{number}");
-        begin(&guestlist, &token, &name, approved).await;
-        let mut answers = vec![String::new(); MOVES.len()];
-        for index in &order {
-            answers[*index] = make(&guestlist, &token, &name, MOVES[*index]).await;
+/// Where a membership is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum At {
+    Pending,
+    Approved,
+    Withdrawn,
+    Left,
+    Removed,
+}
+
+/// What a membership does when one move comes after the other, and what its log holds then.
+struct Machine {
+    log: Vec<&'static str>,
+}
+
+impl Specification for Machine {
+    type State = (At, Vec<&'static str>);
+    type Operation = Move;
+    type Answer = String;
+
+    fn apply(&self, (at, log): &Self::State, wanted: &Move) -> (Self::State, String) {
+        let goes = |to: At, event| {
+            let mut log = log.clone();
+            log.push(event);
+            let status = match to {
+                At::Pending => Status::Pending,
+                At::Approved => Status::Approved,
+                At::Withdrawn | At::Left => Status::Cancelled,
+                At::Removed => Status::Removed,
+            };
+            ((to, log), format!("{:?} true", Some(status)))
+        };
+        let stays = |status: Status| ((*at, log.clone()), format!("{:?} false", Some(status)));
+        let refused = |code: &str| ((*at, log.clone()), code.to_owned());
+        match (wanted, at) {
+            (Move::Approve, At::Pending) => goes(At::Approved, "membership-approved"),
+            (Move::Approve | Move::Reclaim, At::Approved) => stays(Status::Approved),
+            (Move::Cancel | Move::Leave, At::Pending) => {
+                goes(At::Withdrawn, "membership-withdrawn")
+            }
+            (Move::Cancel | Move::Leave, At::Withdrawn) | (Move::Leave, At::Left) => {
+                stays(Status::Cancelled)
+            }
+            (Move::Leave, At::Approved) => goes(At::Left, "membership-left"),
+            (Move::Remove, At::Approved) => goes(At::Removed, "membership-removed"),
+            (Move::Remove, At::Removed) => stays(Status::Removed),
+            (Move::Reclaim, At::Pending) => stays(Status::Pending),
+            (Move::Reclaim, At::Withdrawn | At::Left) => goes(At::Pending, "membership-requested"),
+            // The link's token is older than the removal.
+            (Move::Reclaim, At::Removed) => refused("invalid-token"),
+            (Move::Approve, At::Withdrawn | At::Left | At::Removed)
+            | (Move::Cancel, At::Approved | At::Left | At::Removed)
+            | (Move::Leave, At::Removed)
+            | (Move::Remove, At::Pending | At::Withdrawn | At::Left) => refused("wrong-state"),
         }
-        all.push((user_member(&name), order, answers));
     }
-    let mut events = events_by_member(log(&guestlist).await);
-    all.into_iter()
-        .map(|(member, order, answers)| Told {
-            order,
-            answers,
-            events: events.remove(&member).unwrap(),
-        })
-        .collect()
-}
 
-/// A move as it was seen: when it was asked for and when it was answered.
-#[derive(Debug)]
-struct Seen {
-    asked: u64,
-    answered: u64,
-    answer: String,
-}
-
-/// Whether the moves could have been made in this order: none before one that was answered before
-/// it was asked for, each with its answer, and with the events in the log in their order.
-fn explains(told: &Told, seen: &[Seen], events: &[&str]) -> bool {
-    let in_time = told.order.iter().enumerate().all(|(place, earlier)| {
-        told.order[place + 1..]
-            .iter()
-            .all(|later| seen[*later].answered > seen[*earlier].asked)
-    });
-    in_time
-        && told.events == events
-        && told
-            .answers
-            .iter()
-            .zip(seen)
-            .all(|(answer, seen)| *answer == seen.answer)
+    fn may_end_in(&self, (_, log): &Self::State) -> bool {
+        *log == self.log
+    }
 }
 
 /// Approve, cancel, remove, leave and reclaim, all at once on each of four memberships: each
 /// history is one that the moves could have had one after the other.
 async fn histories_are_in_some_order<S: Settle + 'static>(store: S, histories: usize) {
     const AT_ONCE: usize = 4;
-    let spec = [sequential(false).await, sequential(true).await];
     let guestlist = Arc::new(over(store, &clock(), seed(23)));
     register(&guestlist, &["host"]).await;
     let (_, token) = link(&guestlist, "host", LinkDraft::review()).await;
     let token = Arc::new(token);
-    let ticks = Arc::new(AtomicU64::new(0));
     let mut all = Vec::new();
     for round in 0..histories.div_ceil(AT_ONCE) {
         let names: Vec<String> = (0..AT_ONCE).map(|n| format!("h{round}-{n}")).collect();
         for (number, name) in names.iter().enumerate() {
             begin(&guestlist, &token, name, number % 2 == 1).await;
         }
+        let recorders: Vec<_> = names.iter().map(|_| Arc::new(Recorder::new())).collect();
         let moves: Vec<_> = (0..AT_ONCE * MOVES.len())
             .map(|number| {
-                let (name, wanted) = (&names[number % AT_ONCE], MOVES[number / AT_ONCE]);
+                let (who, wanted) = (number % AT_ONCE, MOVES[number / AT_ONCE]);
                 let (guestlist, token) = (Arc::clone(&guestlist), Arc::clone(&token));
-                let (ticks, name) = (Arc::clone(&ticks), name.clone());
+                let (recorder, name) = (Arc::clone(&recorders[who]), names[who].clone());
                 tokio::spawn(async move {
-                    let asked = ticks.fetch_add(1, Ordering::SeqCst);
+                    let call = recorder.begin(wanted);
                     let answer = make(&guestlist, &token, &name, wanted).await;
-                    let answered = ticks.fetch_add(1, Ordering::SeqCst);
-                    Seen {
-                        asked,
-                        answered,
-                        answer,
-                    }
+                    recorder.answer(call, answer);
                 })
             })
             .collect();
-        let mut seen: Vec<Vec<Seen>> = names.iter().map(|_| Vec::new()).collect();
-        for (number, made) in moves.into_iter().enumerate() {
-            seen[number % AT_ONCE].push(made.await.unwrap());
+        for made in moves {
+            made.await.unwrap();
         }
+        let seen = recorders.into_iter();
+        let seen = seen.map(|recorder| Arc::into_inner(recorder).unwrap().into_history());
         all.extend(names.into_iter().zip(seen));
     }
-    let events = events_by_member(log(&guestlist).await);
+    let mut events = events_by_member(log(&guestlist).await);
     for (number, (name, seen)) in all.iter().enumerate() {
-        let events = &events[&user_member(name)];
-        let spec = &spec[number % 2];
-        let found = spec.iter().any(|told| explains(told, seen, events));
-        assert!(found, "{name}: no order explains {seen:?} with {events:?}");
+        let log = events.remove(&user_member(name)).unwrap();
+        let (at, first): (At, &[&'static str]) = if number % 2 == 1 {
+            let begun = &["membership-requested", "membership-approved"];
+            (At::Approved, begun)
+        } else {
+            (At::Pending, &["membership-requested"])
+        };
+        let machine = Machine { log };
+        let found = linearize(&machine, (at, first.to_vec()), seen);
+        assert!(
+            found.is_ok(),
+            "{name}: {found:?}: {seen:?} with {:?}",
+            machine.log
+        );
     }
 }
 

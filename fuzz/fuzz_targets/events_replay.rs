@@ -6,8 +6,8 @@
 
 use arbitrary::Arbitrary;
 use guestlist_fuzz::Few;
-use guestlist_fuzz::play::{Step, populated};
 use guestlist_membership::{By, Event, Records, Row, RowKey, Stamp, evolve};
+use guestlist_testkit::fuzzing::{Step, populated};
 use guestlist_types::{OrgId, Timestamp, UserId};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;

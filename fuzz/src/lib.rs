@@ -1,7 +1,7 @@
-//! What the fuzz targets share: the formats read in another way, and things done in a small world.
+//! What the fuzz targets share: the formats read in another way. What is done in a small world is
+//! in `guestlist-testkit`.
 
 pub mod format;
-pub mod play;
 
 use core::future::Future;
 use core::pin::pin;

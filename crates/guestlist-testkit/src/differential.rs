@@ -151,7 +151,20 @@ impl Differential {
     ///
     /// [`Failure`] if they see it differently.
     pub fn step(&mut self, step: &Step) -> Result<Performed, Box<Failure>> {
-        let (host, actor, command) = self.world.spell(step);
+        self.spell(|world| world.spell(step))
+    }
+
+    /// Lets a step be spelled out in the world, which may move its clock and draw ids and tokens,
+    /// and does it on both sides.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] if they see it differently.
+    pub fn spell(
+        &mut self,
+        step: impl FnOnce(&mut World) -> (OrgId, Actor, Command),
+    ) -> Result<Performed, Box<Failure>> {
+        let (host, actor, command) = step(&mut self.world);
         self.command(&host, &actor, &command)
     }
 

@@ -3,6 +3,7 @@
 //! * [`model`]: a naive model of the whole system, to hold a real one against.
 //! * [`differential`]: the real decisions beside the model, command by command.
 //! * [`invariants`]: what must hold of every state, checked over rows and their log.
+//! * `fuzzing`: steps and settings out of any bytes, for fuzzers (feature `arbitrary`).
 //! * [`history`]: records calls that overlap, and looks for an order that explains them.
 //! * [`postgres`]: a private PostgreSQL server, which can be killed and started again.
 //! * [`proxy`]: a TCP proxy that counts bytes and cuts connections at exactly one of them.
@@ -12,6 +13,8 @@
 //! start.
 
 pub mod differential;
+#[cfg(feature = "arbitrary")]
+pub mod fuzzing;
 pub mod history;
 pub mod invariants;
 pub mod model;

@@ -6,12 +6,15 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use arbitrary::{Arbitrary, Unstructured};
 use guestlist_membership::member::Status;
 use guestlist_membership::testing::{arb_settings, arb_step};
 use guestlist_membership::{Command, Row};
 use guestlist_testkit::differential::{Differential, Performed};
+use guestlist_testkit::fuzzing::{Choices, Steps};
 use guestlist_types::{Member, OrgId};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngSeed, TestCaseError, TestError, TestRunner};
 
 /// Sequences in every run; with commands each.
@@ -165,6 +168,34 @@ fn the_model_agrees() {
     for pair in TRANSITIONS {
         assert!(tally.transitions.contains(pair), "{pair:?} was never seen");
     }
+}
+
+/// What is made of any bytes is of every kind, and the model agrees about it, too.
+#[test]
+fn bytes_become_every_kind_of_command() {
+    let mut tally = Seen::default();
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..40 {
+        let bytes = proptest::collection::vec(any::<u8>(), 2000);
+        let bytes = bytes.new_tree(&mut runner).unwrap().current();
+        let mut input = Unstructured::new(&bytes);
+        let choices = Choices::arbitrary(&mut input).unwrap();
+        let mut both = Differential::with(choices.settings()).unwrap();
+        for step in Steps::arbitrary(&mut input).unwrap() {
+            let before = statuses(&both);
+            let performed = both.spell(|world| step.spell(world));
+            let performed = performed.unwrap_or_else(|failure| panic!("{failure}"));
+            tally.note(&performed, &before, &statuses(&both));
+        }
+        assert_eq!(both.violations(), []);
+    }
+    let accepted: u64 = tally.accepted.values().sum();
+    println!("{} commands, {accepted} of them accepted", tally.commands);
+    for kind in KINDS {
+        let tried = tally.accepted.contains_key(*kind) || tally.refused.contains_key(*kind);
+        assert!(tried, "{kind} was never tried");
+    }
+    assert!(accepted > tally.commands / 10);
 }
 
 /// The only transitions there are.

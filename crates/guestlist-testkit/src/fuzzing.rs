@@ -1,15 +1,34 @@
-//! Things that are done in a small world: who, what and when, out of any bytes.
+//! Steps and settings out of any bytes, for fuzzers (feature `arbitrary`).
 //!
-//! Three organizations are there, with their founders, two groups and two links each. Ids come from
-//! small sets, so that commands meet each other's results, and tokens are chosen among those that
-//! were drawn, so that claims get somewhere.
+//! They are done in the small world of [`World::populated`]: three organizations are there, with
+//! their founders, two groups and two links each. Ids come from small sets, so that commands meet
+//! each other's results, and tokens are chosen among those that were drawn, so that claims get
+//! somewhere.
+//!
+//! ```
+//! use arbitrary::{Arbitrary, Unstructured};
+//! use guestlist_testkit::differential::Differential;
+//! use guestlist_testkit::fuzzing::{Choices, Steps};
+//!
+//! let mut input = Unstructured::new(b"whatever a fuzzer comes up with");
+//! let settings = Choices::arbitrary(&mut input).unwrap().settings();
+//! let mut both = Differential::with(settings).unwrap();
+//! for step in Steps::arbitrary(&mut input).unwrap() {
+//!     both.spell(|world| step.spell(world)).unwrap();
+//! }
+//! ```
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "the ids, names and addresses made here are plain and valid"
+)]
 
 use core::num::NonZeroU64;
 use core::time::Duration;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use guestlist_access::{
     AccessCommand, Action, ActionSet, Audience, Grantee, Pattern, PresetGrant, Sharing,
 };
@@ -32,9 +51,44 @@ use guestlist_membership::{
 };
 use guestlist_token::Selector;
 use guestlist_types::{
-    EmailAddress, EmailDomain, EndpointId, EndpointUrl, GroupName, InviteId, Label, LinkId, Member,
-    Message, OrgId, Reason, RoleName,
+    DisplayName, EmailAddress, EmailDomain, EndpointId, EndpointUrl, GroupName, InviteId, Label,
+    LinkId, Member, Message, OrgId, Reason, RoleName,
 };
+
+/// Steps up to the end of the input, at most [`MAX_STEPS`]. A plain `Vec` asks a coin before each
+/// one, so that most are short.
+#[derive(Debug, Clone)]
+pub struct Steps(Vec<Step>);
+
+/// The most steps that one input is.
+pub const MAX_STEPS: usize = 64;
+
+impl<'a> Arbitrary<'a> for Steps {
+    fn arbitrary(input: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let mut steps = Vec::new();
+        while !input.is_empty() && steps.len() < MAX_STEPS {
+            steps.push(input.arbitrary()?);
+        }
+        Ok(Self(steps))
+    }
+}
+
+impl IntoIterator for Steps {
+    type Item = Step;
+    type IntoIter = std::vec::IntoIter<Step>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl core::ops::Deref for Steps {
+    type Target = [Step];
+
+    fn deref(&self) -> &[Step] {
+        &self.0
+    }
+}
 
 /// One thing done.
 #[derive(Arbitrary, Debug, Clone)]
@@ -237,6 +291,7 @@ enum What {
         endpoint: u8,
         command: Endpoint,
     },
+    DisplayName(bool),
 }
 
 /// One of several that are invited together.
@@ -520,7 +575,7 @@ impl Draft {
 }
 
 impl Invited {
-    fn new(&self, world: &mut World, host: &OrgId) -> NewInvite {
+    fn spell(&self, world: &mut World, host: &OrgId) -> NewInvite {
         let message = || Message::parse("Come in!\n<b>").expect("plain");
         NewInvite {
             id: invite(self.id),
@@ -730,7 +785,7 @@ impl Step {
             What::Send { invites, all } => {
                 let invites = invites.iter().flatten();
                 Command::Invite(InviteCommand::Send {
-                    invites: invites.map(|invited| invited.new(world, host)).collect(),
+                    invites: invites.map(|invited| invited.spell(world, host)).collect(),
                     mode: if *all {
                         Mode::AllOrNothing
                     } else {
@@ -905,6 +960,9 @@ impl What {
                 settings: Box::new(choices.settings()),
             }),
             Self::ResumeLinks => Command::Organization(O::ResumeLinks),
+            Self::DisplayName(named) => Command::Organization(O::SetDisplayName {
+                display_name: named.then(|| DisplayName::parse("One").expect("plain")),
+            }),
             Self::CreateGroup { id, name, internal } => Command::Access(A::CreateGroup {
                 id: group(id),
                 name: group_name(*name),

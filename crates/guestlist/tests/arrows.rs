@@ -61,6 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "guestlist-testkit",
         &[
+            "guestlist",
             "guestlist-access",
             "guestlist-membership",
             "guestlist-token",

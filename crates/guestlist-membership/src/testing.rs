@@ -1222,6 +1222,7 @@ impl World {
                 let fits = |record: &Membership| match command {
                     MemberCommand::Approve { .. }
                     | MemberCommand::Reject { .. }
+                    | MemberCommand::Block { .. }
                     | MemberCommand::Cancel { .. } => record.status == Some(Status::Pending),
                     MemberCommand::Remove { .. }
                     | MemberCommand::Leave { .. }
@@ -1236,7 +1237,7 @@ impl World {
                     | MemberCommand::Request { .. }
                     | MemberCommand::Add { .. } => record.status != Some(Status::Approved),
                     MemberCommand::Accept { .. } | MemberCommand::Erase { .. } => true,
-                    MemberCommand::Block { .. } | MemberCommand::RestrictActing { .. } => false,
+                    MemberCommand::RestrictActing { .. } => false,
                 };
                 let members: Vec<&Member> = self
                     .records
@@ -1792,7 +1793,7 @@ fn arb_member_command() -> impl Strategy<Value = MemberCommand> {
         2 => arb_member().prop_map(|member| MemberCommand::Expire { member }),
         2 => (arb_member(), arb_role())
             .prop_map(|(member, role)| MemberCommand::ChangeRole { member, role }),
-        1 => arb_member().prop_map(|member| MemberCommand::Block { member, reason: None }),
+        3 => arb_member().prop_map(|member| MemberCommand::Block { member, reason: None }),
         2 => arb_member().prop_map(|member| MemberCommand::Unblock { member }),
         1 => arb_member().prop_map(|member| MemberCommand::LiftRemoval { member }),
         1 => (arb_member(), proptest::collection::vec((1_u8..12).prop_map(invite_id), 0..3))
@@ -1896,7 +1897,7 @@ fn arb_organization_command() -> impl Strategy<Value = OrganizationCommand> {
                 display_name: name.map(|name| DisplayName::parse(name).expect("valid")),
             }
         }),
-        1 => Just(OrganizationCommand::Delete),
+        2 => Just(OrganizationCommand::Delete),
         6 => name().prop_map(|name| OrganizationCommand::Rename { name }),
         6 => Just(OrganizationCommand::ResumeLinks),
         1 => Just(OrganizationCommand::Suspend),

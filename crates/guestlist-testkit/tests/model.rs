@@ -27,6 +27,8 @@ struct Seen {
     commands: u64,
     accepted: BTreeMap<String, u64>,
     refused: BTreeMap<String, u64>,
+    /// Which kind of command was refused for which reason.
+    reasons: BTreeSet<(String, &'static str)>,
     codes: BTreeMap<&'static str, u64>,
     items: BTreeMap<&'static str, u64>,
     transitions: BTreeSet<(Option<Status>, Option<Status>)>,
@@ -67,6 +69,7 @@ impl Seen {
                 }
             }
             Err(error) => {
+                self.reasons.insert((kind.clone(), error.code()));
                 *self.refused.entry(kind).or_default() += 1;
                 *self.codes.entry(error.code()).or_default() += 1;
             }
@@ -138,6 +141,7 @@ fn the_model_agrees() {
     println!("invites: {:?}", tally.items);
     println!("accepted: {:?}", tally.accepted);
     println!("refused: {:?}", tally.refused);
+    println!("reasons: {:?}", tally.reasons);
     println!("transitions: {:?}", tally.transitions);
     for pair in &tally.transitions {
         assert!(
@@ -165,6 +169,13 @@ fn the_model_agrees() {
         KINDS.len(),
         "a kind of command is not in the list"
     );
+    for (kind, code) in REASONS {
+        let came = tally
+            .reasons
+            .iter()
+            .any(|(of, for_)| of == kind && for_ == code);
+        assert!(came, "{kind} was never refused for {code}");
+    }
     for pair in TRANSITIONS {
         assert!(tally.transitions.contains(pair), "{pair:?} was never seen");
     }
@@ -213,6 +224,19 @@ const TRANSITIONS: &[(Option<Status>, Option<Status>)] = &[
     (Some(Status::Removed), Some(Status::Approved)),
     (Some(Status::Cancelled), Some(Status::Pending)),
     (Some(Status::Cancelled), Some(Status::Approved)),
+];
+
+/// Refusals that take several commands to come to.
+const REASONS: &[(&str, &str)] = &[
+    ("Member Approve", "blocked"),
+    ("Member Approve", "wrong-state"),
+    ("Member Claim", "blocked"),
+    ("Member Claim", "seats-full"),
+    ("Member Leave", "last-owner"),
+    ("Member Remove", "last-owner"),
+    ("Access NestGroup", "group-cycle"),
+    ("Access Grant", "share-not-held"),
+    ("Access Grant", "member-not-live"),
 ];
 
 /// Two at once: the ending by time that nobody had written, then a new request.

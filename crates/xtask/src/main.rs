@@ -35,7 +35,7 @@ usage: cargo xtask test [--only STEP] [--list]
   soak          run the tests that race and crash, on PostgreSQL, in pieces; each piece is a line in
                 docs/soak-ledger.jsonl, and the same command goes on where the last one ended
   --tier TIER   how much there is to do in all: night or release
-  --only ROW    this row only: F3, F6, F7, F8, F11, F12, F13, F15 or F26
+  --only ROW    this row only: F1, F3, F6, F7, F8, F11, F12, F13, F15 or F26
   --minutes N   begin no piece after so many minutes";
 
 fn main() -> ExitCode {

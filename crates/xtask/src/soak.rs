@@ -59,6 +59,17 @@ impl Row {
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
+        name: "F1",
+        package: "guestlist-testkit",
+        file: "model",
+        tests: &["the_model_agrees"],
+        takes_rounds: true,
+        unit: "sequences",
+        night: 50_000,
+        release: 500_000,
+        piece: 500,
+    },
+    Row {
         name: "F3",
         package: "guestlist",
         file: "differential",

@@ -13,7 +13,8 @@ use guestlist_sqlite::SqliteStore;
 use guestlist_store::{Committed, EventFilter, MemberFilter, Page, Query, Store};
 use guestlist_types::{Member, OrgId, Timestamp};
 
-/// Not a test by itself: the process that is killed. Four threads commit until the end.
+/// Not a test by itself: the process that is killed. Four threads commit until the end, or until
+/// they can't.
 #[test]
 fn child() {
     let Ok(path) = env::var("GUESTLIST_CRASH") else {
@@ -27,12 +28,18 @@ fn child() {
                 let host = org("org_1");
                 for id in (number * 1_000_000).. {
                     let sent = joining(id, &host, &user(&format!("user_{id}")));
-                    assert_eq!(
-                        block_on(store.commit(&[sent])).unwrap(),
-                        [Committed::Applied]
-                    );
+                    let committed = block_on(store.commit(&[sent]));
                     let mut out = std::io::stdout().lock();
-                    writeln!(out, "ack user_{id}").unwrap();
+                    match committed {
+                        Ok(outcomes) => {
+                            assert_eq!(outcomes, [Committed::Applied]);
+                            writeln!(out, "ack user_{id}").unwrap();
+                        }
+                        Err(error) => {
+                            writeln!(out, "refused {error:?}").unwrap();
+                            break;
+                        }
+                    }
                     out.flush().unwrap();
                 }
             })
@@ -91,7 +98,7 @@ fn members(path: &Path) -> Vec<Member> {
 
 #[test]
 fn acknowledged_commits_survive_a_kill() {
-    for round in 0..12 {
+    for round in 0..usize::try_from(rounds(12)).unwrap() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.db");
         let mut child = Command::new(env::current_exe().unwrap())
@@ -109,7 +116,7 @@ fn acknowledged_commits_survive_a_kill() {
         let mut acknowledged: Vec<Member> = lines
             .by_ref()
             .filter_map(acks)
-            .take(1 + round * 7)
+            .take(1 + round % 12 * 7)
             .collect();
         child.kill().unwrap();
         child.wait().unwrap();
@@ -119,6 +126,39 @@ fn acknowledged_commits_survive_a_kill() {
             assert!(members.contains(&member), "{member} was acknowledged");
         }
     }
+}
+
+/// No file may become larger than it is allowed to, wherever that limit is met: in the log of the
+/// engine, or when it goes into the database.
+#[test]
+fn a_full_disk_keeps_what_was_acknowledged() {
+    let (seed, mut acknowledged) = (seed(), 0);
+    for round in 0..rounds(8) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        drop(SqliteStore::open(&path).unwrap());
+        let blocks = fs::metadata(&path).unwrap().len() / 512 + 1;
+        let limit = blocks + chance(seed, round, 12_000);
+        // A file that is too large is an error instead of the end of the process.
+        let script = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$0\" \"$@\"");
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .arg(env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture", "--quiet"])
+            .env("GUESTLIST_CRASH", &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let refused = said.lines().filter(|line| line.contains("refused "));
+        assert_eq!(refused.count(), 4, "seed {seed}, round {round}: {said}");
+        let members = members(&path);
+        let acks = said.lines().filter_map(|line| line.split_once("ack "));
+        for (_, member) in acks {
+            acknowledged += 1;
+            assert!(members.contains(&user(member)), "seed {seed}: {member}");
+        }
+    }
+    assert!(acknowledged > 0);
 }
 
 /// The log of the engine is cut anywhere, or a bit of it is turned: a prefix of the commits is
@@ -140,14 +180,16 @@ fn a_torn_log_leaves_whole_commits() {
     let file = fs::read(&path).unwrap();
     let log = fs::read(folder.path().join("app.db-wal")).unwrap();
     drop(store);
-    let mut seen = Vec::new();
-    for step in 0..120 {
-        let cut = log.len() * step / 119;
+    let mut lengths = Vec::new();
+    let seed = seed();
+    for step in 0..rounds(120) {
+        let at = chance(seed, 2 * step, log.len() as u64 + 1);
+        let (cut, bit) = (usize::try_from(at).unwrap(), chance(seed, 2 * step + 1, 8));
         let mut log = log.clone();
         if step % 2 == 0 {
             log.truncate(cut);
         } else if let Some(byte) = log.get_mut(cut) {
-            *byte ^= 0x10;
+            *byte ^= 1 << bit;
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.db");
@@ -157,10 +199,10 @@ fn a_torn_log_leaves_whole_commits() {
         let members = members(&path);
         expected.truncate(members.len());
         expected.sort();
-        assert_eq!(members, expected, "a prefix");
-        seen.push(members.len());
+        assert_eq!(members, expected, "a prefix, seed {seed}, step {step}");
+        lengths.push(members.len());
     }
-    seen.sort_unstable();
-    seen.dedup();
-    assert!(seen.len() > 20, "{seen:?}");
+    lengths.sort_unstable();
+    lengths.dedup();
+    assert!(lengths.len() > 20, "{lengths:?}");
 }

@@ -9,6 +9,7 @@
     reason = "a test fails where it is wrong, and this one has its own `main`"
 )]
 
+use core::ops::Range;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -24,6 +25,8 @@ use guestlist::{
 };
 use guestlist_sqlite::SqliteStore;
 
+/// How often the child is killed, on one database: so often, or on several as often as
+/// `GUESTLIST_ROUNDS` says.
 const ROUNDS: u32 = 100;
 
 /// Tasks that claim at the same time, so that commits are flushed together.
@@ -59,8 +62,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => {
-            let acknowledged = runtime.block_on(rounds());
-            println!("\nkill -9: {ROUNDS} rounds, {acknowledged} acknowledged claims, none lost");
+            let rounds = std::env::var("GUESTLIST_ROUNDS");
+            let rounds = rounds.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+            let databases = (0..rounds).step_by(ROUNDS as usize);
+            let acknowledged: usize = databases
+                .map(|first| runtime.block_on(kill(first..rounds.min(first + ROUNDS))))
+                .sum();
+            println!("\nkill -9: {rounds} rounds, {acknowledged} acknowledged claims, none lost");
             println!(
                 "\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out"
             );
@@ -126,7 +134,8 @@ async fn child(path: &Path, round: &str) {
     }
 }
 
-async fn rounds() -> usize {
+/// How many claims were acknowledged in these rounds.
+async fn kill(rounds: Range<u32>) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crash.db");
     {
@@ -138,7 +147,7 @@ async fn rounds() -> usize {
             .unwrap();
     }
     let (mut acknowledged, mut seen) = (BTreeSet::new(), BTreeSet::new());
-    for round in 0..ROUNDS {
+    for round in rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--child".as_ref(),

@@ -31,7 +31,7 @@ use proptest::test_runner::{RngSeed, TestRunner};
 use tokio::runtime::Runtime;
 
 /// Sequences per run; with commands each.
-const SEQUENCES: u32 = 400;
+const SEQUENCES: usize = 400;
 const SEQUENCES_ON_POSTGRES: usize = 300;
 const COMMANDS: usize = 60;
 
@@ -853,7 +853,7 @@ fn memory_and_sqlite_answer_alike() {
         .build()
         .unwrap();
     let config = ProptestConfig {
-        cases: SEQUENCES,
+        cases: u32::try_from(rounds(SEQUENCES)).unwrap(),
         ..ProptestConfig::default()
     };
     run(config, &runtime, || None);

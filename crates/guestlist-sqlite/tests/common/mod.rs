@@ -7,6 +7,7 @@
     reason = "each test uses some of it"
 )]
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -45,6 +46,27 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         }
         thread::park();
     }
+}
+
+/// So many, or as many as `GUESTLIST_ROUNDS` says.
+pub fn rounds(usual: u64) -> u64 {
+    std::env::var("GUESTLIST_ROUNDS").map_or(usual, |text| text.parse().unwrap())
+}
+
+/// Where chance begins: `GUESTLIST_SEED`, or anywhere. To be told by what fails.
+pub fn seed() -> u64 {
+    std::env::var("GUESTLIST_SEED").map_or_else(
+        |_| RandomState::new().hash_one(0_u8),
+        |text| text.parse().unwrap(),
+    )
+}
+
+/// A number below `end`, other ones for other steps.
+pub fn chance(seed: u64, step: u64, end: u64) -> u64 {
+    let mut x = seed.wrapping_add(step.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (x ^ (x >> 31)) % end.max(1)
 }
 
 pub fn org(text: &str) -> OrgId {

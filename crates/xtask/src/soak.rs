@@ -1,18 +1,24 @@
-//! Long runs of the tests that race, in pieces, each with a line in a ledger.
+//! Long runs of the tests that race, crash and meet malformed input, in pieces, each with a line in
+//! a ledger.
+
+mod rows;
 
 use std::{
+    ffi::OsStr,
     fmt::Write as _,
-    fs::{self, OpenOptions},
+    fs::OpenOptions,
     io::{self, Write as _},
     path::Path,
     time::Duration,
 };
 
+use crate::ledger;
 use crate::now;
-use crate::steps::Cargo;
+use crate::steps::{Cargo, Fuzzer};
+pub(crate) use rows::ROWS;
 
 /// Where the pieces are on record.
-const LEDGER: &str = "docs/soak-ledger.jsonl";
+pub(crate) const LEDGER: &str = "docs/soak-ledger.jsonl";
 
 /// How much there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,22 +40,41 @@ impl Tier {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    package: &'static str,
-    /// The file of the tests, and their names in it.
-    file: &'static str,
-    tests: &'static [&'static str],
-    /// Whether they take the number of rounds; those that don't are run as often.
-    takes_rounds: bool,
+    /// What happens and what has to hold, with the invariants.
+    pub(crate) checks: &'static str,
+    pub(crate) runs: Runs,
     /// What is counted.
-    unit: &'static str,
-    night: u64,
-    release: u64,
+    pub(crate) unit: &'static str,
+    /// How many every run of the tests has.
+    pub(crate) usual: u64,
+    pub(crate) night: u64,
+    pub(crate) release: u64,
     /// How many at once: what takes a minute or some.
     piece: u64,
 }
 
+/// How something is run so often.
+#[derive(Debug)]
+pub(crate) enum Runs {
+    /// The tests take the number of rounds.
+    Rounds(&'static [Tests]),
+    /// They do the same each time, so they are run as often.
+    Times(&'static [Tests]),
+    /// Each of these fuzz targets is executed as often.
+    Fuzz(&'static [&'static str]),
+}
+
+/// Tests of one binary.
+#[derive(Debug)]
+pub(crate) struct Tests {
+    pub(crate) package: &'static str,
+    /// A file of the package's tests, or `lib`: its unit tests.
+    pub(crate) target: &'static str,
+    pub(crate) names: &'static [&'static str],
+}
+
 impl Row {
-    const fn wanted(&self, tier: Tier) -> u64 {
+    pub(crate) const fn wanted(&self, tier: Tier) -> u64 {
         match tier {
             Tier::Night => self.night,
             Tier::Release => self.release,
@@ -57,131 +82,12 @@ impl Row {
     }
 }
 
-pub(crate) const ROWS: &[Row] = &[
-    Row {
-        name: "F1",
-        package: "guestlist-testkit",
-        file: "model",
-        tests: &["the_model_agrees"],
-        takes_rounds: true,
-        unit: "sequences",
-        night: 50_000,
-        release: 500_000,
-        piece: 500,
-    },
-    Row {
-        name: "F3",
-        package: "guestlist",
-        file: "differential",
-        tests: &["memory_sqlite_and_postgres_answer_alike"],
-        takes_rounds: true,
-        unit: "sequences",
-        night: 10_000,
-        release: 100_000,
-        piece: 500,
-    },
-    Row {
-        name: "F6",
-        package: "guestlist",
-        file: "storms",
-        tests: &["limits_hold_on_postgres"],
-        takes_rounds: true,
-        unit: "storms",
-        night: 5000,
-        release: 100_000,
-        piece: 250,
-    },
-    Row {
-        name: "F7",
-        package: "guestlist",
-        file: "races",
-        tests: &["ends_of_tokens_hold_on_postgres"],
-        takes_rounds: true,
-        unit: "changes",
-        // With at least 24 claims each.
-        night: 14_000,
-        release: 170_000,
-        piece: 500,
-    },
-    Row {
-        name: "F8",
-        package: "guestlist",
-        file: "races",
-        tests: &["histories_are_in_some_order_on_postgres"],
-        takes_rounds: true,
-        unit: "histories",
-        night: 100_000,
-        release: 1_000_000,
-        piece: 2500,
-    },
-    Row {
-        name: "F11",
-        package: "guestlist-postgres",
-        file: "crash",
-        tests: &["acknowledged_commits_survive_a_kill"],
-        takes_rounds: true,
-        unit: "kills",
-        night: 200,
-        release: 1000,
-        piece: 20,
-    },
-    Row {
-        name: "F12",
-        package: "guestlist-postgres",
-        file: "cuts",
-        tests: &[
-            "a_cut_at_any_byte_leaves_all_or_nothing",
-            "an_answer_that_is_lost_is_an_unknown_outcome",
-            "backends_are_terminated_while_commits_run",
-        ],
-        takes_rounds: true,
-        unit: "cuts",
-        night: 10_000,
-        release: 100_000,
-        piece: 1000,
-    },
-    Row {
-        name: "F13",
-        package: "guestlist-postgres",
-        file: "interrupts",
-        tests: &[
-            "a_deadlock_is_broken_wherever_it_comes",
-            "a_serialization_failure_is_retried_or_passed_up",
-            "an_error_at_any_write_leaves_nothing",
-        ],
-        takes_rounds: false,
-        unit: "times every statement",
-        night: 1000,
-        release: 10_000,
-        piece: 50,
-    },
-    Row {
-        name: "F15",
-        package: "guestlist-postgres",
-        file: "interrupts",
-        tests: &[
-            "a_caller_that_goes_away_leaves_all_or_nothing",
-            "a_caller_that_goes_away_from_a_transaction_leaves_it_to_its_owner",
-            "a_reader_that_goes_away_leaves_the_pool_usable",
-        ],
-        takes_rounds: true,
-        unit: "times every await",
-        night: 100,
-        release: 1000,
-        piece: 10,
-    },
-    Row {
-        name: "F26",
-        package: "guestlist",
-        file: "races",
-        tests: &["removals_are_seen_at_once_on_postgres"],
-        takes_rounds: true,
-        unit: "removals",
-        night: 50_000,
-        release: 500_000,
-        piece: 2500,
-    },
-];
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    Help,
+    List,
+    Soak(Soak),
+}
 
 #[derive(Debug)]
 pub(crate) struct Soak {
@@ -191,12 +97,13 @@ pub(crate) struct Soak {
     pub(crate) limit: Option<Duration>,
 }
 
-pub(crate) fn parse<'a>(mut args: impl Iterator<Item = &'a str>) -> Result<Option<Soak>, String> {
+pub(crate) fn parse<'a>(mut args: impl Iterator<Item = &'a str>) -> Result<Wanted, String> {
     let (mut tier, mut only, mut limit) = (None, None, None);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("`{arg}` needs a value"));
         match arg {
-            "--help" | "-h" => return Ok(None),
+            "--help" | "-h" => return Ok(Wanted::Help),
+            "--list" => return Ok(Wanted::List),
             "--tier" if tier.is_none() => {
                 tier = Some(match value()? {
                     "night" => Tier::Night,
@@ -216,11 +123,20 @@ pub(crate) fn parse<'a>(mut args: impl Iterator<Item = &'a str>) -> Result<Optio
             other => return Err(format!("unknown argument `{other}`")),
         }
     }
-    Ok(Some(Soak {
+    Ok(Wanted::Soak(Soak {
         tier: tier.ok_or("`--tier` is missing")?,
         only,
         limit,
     }))
+}
+
+pub(crate) fn list() {
+    for row in ROWS {
+        println!(
+            "{:<4} {}\n     {}: {} in every run of the tests, {} at night, {} for a release",
+            row.name, row.checks, row.unit, row.usual, row.night, row.release
+        );
+    }
 }
 
 fn row(name: &str) -> Result<&'static Row, String> {
@@ -232,37 +148,28 @@ fn row(name: &str) -> Result<&'static Row, String> {
 
 /// One line of the ledger.
 #[derive(Debug, Clone, PartialEq)]
-struct Piece {
-    row: String,
-    tier: String,
-    count: u64,
+pub(crate) struct Piece {
+    pub(crate) row: String,
+    pub(crate) count: u64,
     seed: u64,
-    commit: String,
-    seconds: f64,
-    passed: bool,
+    pub(crate) commit: String,
+    pub(crate) seconds: f64,
+    pub(crate) passed: bool,
 }
 
 impl Piece {
     fn line(&self, unit: &str) -> String {
         let result = if self.passed { "passed" } else { "failed" };
         format!(
-            r#"{{"row":"{}","tier":"{}","count":{},"unit":"{unit}","seed":{},"commit":"{}","seconds":{:.1},"result":"{result}"}}"#,
-            self.row, self.tier, self.count, self.seed, self.commit, self.seconds
+            r#"{{"row":"{}","count":{},"unit":"{unit}","seed":{},"commit":"{}","seconds":{:.1},"result":"{result}"}}"#,
+            self.row, self.count, self.seed, self.commit, self.seconds
         )
     }
 
-    /// Reads what [`Piece::line`] wrote: flat, and without anything that needs an escape.
     fn read(line: &str) -> Option<Self> {
-        let inner = line.strip_prefix('{')?.strip_suffix('}')?;
-        let field = |name: &str| {
-            inner.split(',').find_map(|pair| {
-                let (key, value) = pair.split_once(':')?;
-                (key.trim().trim_matches('"') == name).then(|| value.trim().trim_matches('"'))
-            })
-        };
+        let field = |name| ledger::field(line, name);
         Some(Self {
             row: field("row")?.to_owned(),
-            tier: field("tier")?.to_owned(),
             count: field("count")?.parse().ok()?,
             seed: field("seed")?.parse().ok()?,
             commit: field("commit")?.to_owned(),
@@ -276,25 +183,20 @@ impl Piece {
     }
 }
 
-fn read_all(text: &str) -> Result<Vec<Piece>, String> {
-    text.lines()
-        .enumerate()
-        .map(|(number, line)| {
-            Piece::read(line).ok_or(format!("{LEDGER}:{}: this is no piece", number + 1))
-        })
-        .collect()
+pub(crate) fn read_ledger(root: &Path) -> Result<Vec<Piece>, String> {
+    ledger::read(root, LEDGER, Piece::read)
 }
 
 /// The next piece: of the row that is furthest behind. Its number of rounds and its seed.
 fn next<'a>(pieces: &[Piece], rows: &[&'a Row], tier: Tier) -> Option<(&'a Row, u64, u64)> {
     rows.iter()
         .filter_map(|row| {
-            let done = done(pieces, row, tier);
+            let done = done(pieces, row);
             let left = row
                 .wanted(tier)
                 .checked_sub(done)
                 .filter(|left| *left > 0)?;
-            // Another one than all before, also of the other tier.
+            // Another one than all before.
             let seed = pieces.iter().filter(|piece| piece.row == row.name).count();
             let share = (u128::from(done) << 32) / u128::from(row.wanted(tier));
             Some((share, *row, left.min(row.piece), seed as u64 + 1))
@@ -303,55 +205,35 @@ fn next<'a>(pieces: &[Piece], rows: &[&'a Row], tier: Tier) -> Option<(&'a Row, 
         .map(|(_, row, count, seed)| (row, count, seed))
 }
 
-fn done(pieces: &[Piece], row: &Row, tier: Tier) -> u64 {
+/// How many of a row have passed, whichever tier they were run for.
+pub(crate) fn done(pieces: &[Piece], row: &Row) -> u64 {
     pieces
         .iter()
-        .filter(|piece| piece.passed && piece.row == row.name && piece.tier == tier.name())
+        .filter(|piece| piece.passed && piece.row == row.name)
         .map(|piece| piece.count)
         .sum()
 }
 
 /// Runs piece after piece until all is done, the time is over or one fails.
 pub(crate) fn run(root: &Path, soak: &Soak) -> Result<(), String> {
-    let path = root.join(LEDGER);
     let failed = |error: io::Error| format!("{LEDGER}: {error}");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut pieces = read_all(&text)?;
-    let there = |row: &&Row| {
-        let tests = root.join("crates").join(row.package).join("tests");
-        tests.join(row.file).with_extension("rs").is_file()
-    };
-    let mut rows = Vec::new();
-    for row in ROWS {
-        if soak.only.is_some_and(|only| only.name != row.name) {
-            continue;
-        }
-        if there(&row) {
-            rows.push(row);
-        } else {
-            println!(
-                "xtask soak: {}: there is no test `{}` yet",
-                row.name, row.file
-            );
-        }
-    }
+    let mut pieces = read_ledger(root)?;
+    let rows: Vec<&Row> = ROWS
+        .iter()
+        .filter(|row| soak.only.is_none_or(|only| only.name == row.name))
+        .collect();
     let start = now();
     while let Some((row, count, seed)) = next(&pieces, &rows, soak.tier) {
         if soak.limit.is_some_and(|limit| start.elapsed() >= limit) {
             println!("xtask soak: the time is over; the same command goes on");
             break;
         }
-        let commit = commit(root)?;
+        let commit = ledger::commit(root, &[LEDGER])?;
         println!("== {} with seed {seed}: {count} {}", row.name, row.unit);
         let began = now();
         let result = piece(root, row, count, seed);
         let piece = Piece {
             row: row.name.to_owned(),
-            tier: soak.tier.name().to_owned(),
             count,
             seed,
             commit,
@@ -361,7 +243,7 @@ pub(crate) fn run(root: &Path, soak: &Soak) -> Result<(), String> {
         let mut ledger = OpenOptions::new()
             .create(true)
             .append(true)
-            .open(&path)
+            .open(root.join(LEDGER))
             .map_err(failed)?;
         writeln!(ledger, "{}", piece.line(row.unit)).map_err(failed)?;
         pieces.push(piece);
@@ -372,35 +254,50 @@ pub(crate) fn run(root: &Path, soak: &Soak) -> Result<(), String> {
 }
 
 fn piece(root: &Path, row: &Row, count: u64, seed: u64) -> Result<(), String> {
-    let (runs, rounds) = if row.takes_rounds {
-        (1, count)
-    } else {
-        (count, 1)
-    };
-    for _ in 0..runs {
-        let mut cargo = Cargo::new(root, "test --release -p")
-            .arg(row.package)
-            .arg("--test")
-            .arg(row.file)
-            .args("-- --exact");
-        for test in row.tests {
-            cargo = cargo.arg(*test);
-        }
-        let output = cargo
-            .env("GUESTLIST_ROUNDS", &rounds.to_string())
-            .env("GUESTLIST_SEED", &seed.to_string())
-            .env("PROPTEST_RNG_SEED", &seed.to_string())
-            .run_and_read()?;
-        // A name that fits nothing is no success.
-        if passed(&output) != Some(row.tests.len()) {
-            return Err(format!(
-                "`{}` does not have all of: {}",
-                row.file,
-                row.tests.join(", ")
-            ));
+    match row.runs {
+        Runs::Rounds(all) => all
+            .iter()
+            .try_for_each(|tests| run_tests(root, tests, count, seed)),
+        Runs::Times(all) => (0..count).try_for_each(|time| {
+            let seed = seed.wrapping_mul(1 << 32).wrapping_add(time);
+            all.iter()
+                .try_for_each(|tests| run_tests(root, tests, 1, seed))
+        }),
+        Runs::Fuzz(targets) => {
+            let fuzzer = Fuzzer::find(root)?.ok_or("fuzzing needs a nightly toolchain")?;
+            targets.iter().try_for_each(|target| {
+                let limits = format!("-runs={count} -seed={}", seed & 0xffff_ffff);
+                fuzzer.run(OsStr::new(target), &limits)
+            })
         }
     }
-    Ok(())
+}
+
+fn run_tests(root: &Path, tests: &Tests, rounds: u64, seed: u64) -> Result<(), String> {
+    let cargo = Cargo::new(root, "test --release --all-features -p").arg(tests.package);
+    let cargo = match tests.target {
+        "lib" => cargo.arg("--lib"),
+        file => cargo.arg("--test").arg(file),
+    };
+    let cargo = tests
+        .names
+        .iter()
+        .fold(cargo.args("-- --exact"), |cargo, name| cargo.arg(*name));
+    let output = cargo
+        .env("GUESTLIST_ROUNDS", &rounds.to_string())
+        .env("GUESTLIST_SEED", &seed.to_string())
+        .env("PROPTEST_RNG_SEED", &seed.to_string())
+        .run_and_read()?;
+    // A name that fits nothing is no success.
+    if passed(&output) == Some(tests.names.len()) {
+        Ok(())
+    } else {
+        Err(format!(
+            "`{}` does not have all of: {}",
+            tests.target,
+            tests.names.join(", ")
+        ))
+    }
 }
 
 /// How many tests passed, by the last line that the tests print.
@@ -414,31 +311,10 @@ fn passed(output: &str) -> Option<usize> {
         .ok()
 }
 
-/// The commit that is checked out, and whether there are changes to it beside the ledger.
-fn commit(root: &Path) -> Result<String, String> {
-    let git = |args: &[&str]| {
-        let output = std::process::Command::new("git")
-            .current_dir(root)
-            .args(args)
-            .output()
-            .map_err(|error| format!("git: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("git: {}", String::from_utf8_lossy(&output.stderr)));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let mut commit = git(&["rev-parse", "--short=12", "HEAD"])?;
-    let except = format!(":(exclude){LEDGER}");
-    if !git(&["status", "--porcelain", "--", ".", &except])?.is_empty() {
-        commit.push_str("+changes");
-    }
-    Ok(commit)
-}
-
 fn summary(pieces: &[Piece], rows: &[&Row], tier: Tier) -> String {
     let mut text = format!("xtask soak: {}", tier.name());
     for row in rows {
-        let (done, wanted) = (done(pieces, row, tier), row.wanted(tier));
+        let (done, wanted) = (done(pieces, row), row.wanted(tier));
         write!(text, "\n{:<4} {done} of {wanted} {}", row.name, row.unit)
             .expect("a string takes everything");
     }
@@ -448,22 +324,30 @@ fn summary(pieces: &[Piece], rows: &[&Row], tier: Tier) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::root;
 
-    fn parsed(line: &str) -> Result<Option<Soak>, String> {
+    fn parsed(line: &str) -> Result<Wanted, String> {
         parse(line.split_whitespace())
+    }
+
+    fn soak(line: &str) -> Soak {
+        match parsed(line) {
+            Ok(Wanted::Soak(soak)) => soak,
+            other => panic!("{line}: {other:?}"),
+        }
     }
 
     #[test]
     fn a_tier_is_all_that_is_needed() {
-        let soak = parsed("--tier night").unwrap().unwrap();
-        assert_eq!(soak.tier, Tier::Night);
-        assert!(soak.only.is_none() && soak.limit.is_none());
-        let soak = parsed("--minutes 90 --only F6 --tier release");
-        let soak = soak.unwrap().unwrap();
-        assert_eq!(soak.tier, Tier::Release);
-        assert_eq!(soak.only.unwrap().name, "F6");
-        assert_eq!(soak.limit, Some(Duration::from_secs(5400)));
-        assert!(parsed("--tier night --help").unwrap().is_none());
+        let all = soak("--tier night");
+        assert_eq!(all.tier, Tier::Night);
+        assert!(all.only.is_none() && all.limit.is_none());
+        let one = soak("--minutes 90 --only F6 --tier release");
+        assert_eq!(one.tier, Tier::Release);
+        assert_eq!(one.only.unwrap().name, "F6");
+        assert_eq!(one.limit, Some(Duration::from_secs(5400)));
+        assert!(matches!(parsed("--tier night --help"), Ok(Wanted::Help)));
+        assert!(matches!(parsed("--list"), Ok(Wanted::List)));
     }
 
     #[test]
@@ -487,10 +371,9 @@ mod tests {
         }
     }
 
-    fn piece(row: &str, tier: &str, count: u64, passed: bool) -> Piece {
+    fn piece(row: &str, count: u64, passed: bool) -> Piece {
         Piece {
             row: row.to_owned(),
-            tier: tier.to_owned(),
             count,
             seed: 3,
             commit: "0123456789ab".to_owned(),
@@ -501,38 +384,41 @@ mod tests {
 
     #[test]
     fn a_line_is_pinned_and_read_back() {
-        let piece = piece("F6", "night", 1000, true);
+        let piece = piece("F6", 1000, true);
         let line = piece.line("storms");
         assert_eq!(
             line,
-            r#"{"row":"F6","tier":"night","count":1000,"unit":"storms","seed":3,"commit":"0123456789ab","seconds":12.5,"result":"passed"}"#
+            r#"{"row":"F6","count":1000,"unit":"storms","seed":3,"commit":"0123456789ab","seconds":12.5,"result":"passed"}"#
         );
-        assert_eq!(read_all(&line).unwrap(), [piece]);
+        let read = |text: &str| ledger::parse(text, LEDGER, Piece::read);
+        assert_eq!(read(&line).unwrap(), [piece]);
         for row in ROWS {
             assert!(!row.unit.contains([',', ':', '"', '\\']), "{}", row.unit);
         }
-        let error = read_all(&format!("{line}\n{{}}")).unwrap_err();
-        assert_eq!(error, "docs/soak-ledger.jsonl:2: this is no piece");
+        let error = read(&format!("{line}\n{{}}")).unwrap_err();
+        assert_eq!(error, "docs/soak-ledger.jsonl:2: this is no entry");
     }
 
     #[test]
     fn it_goes_on_where_it_was() {
         let f6 = row("F6").unwrap();
-        let next = |pieces: &[Piece]| {
-            next(pieces, &[f6], Tier::Night).map(|(row, count, seed)| (row.name, count, seed))
+        let next = |pieces: &[Piece], tier| {
+            next(pieces, &[f6], tier).map(|(row, count, seed)| (row.name, count, seed))
         };
-        assert_eq!(next(&[]), Some(("F6", 250, 1)));
+        assert_eq!(next(&[], Tier::Night), Some(("F6", 250, 1)));
         let mut pieces = vec![
-            piece("F6", "night", 4000, true),
-            piece("F6", "night", 1000, false),
-            piece("F6", "release", 1000, true),
-            piece("F7", "night", 1000, true),
+            piece("F6", 4000, true),
+            piece("F6", 1000, false),
+            piece("F7", 1000, true),
         ];
-        assert_eq!(next(&pieces), Some(("F6", 250, 4)), "a failed one is none");
-        pieces.push(piece("F6", "night", 800, true));
-        assert_eq!(next(&pieces), Some(("F6", 200, 5)));
-        pieces.push(piece("F6", "night", 200, true));
-        assert_eq!(next(&pieces), None);
+        let again = next(&pieces, Tier::Night);
+        assert_eq!(again, Some(("F6", 250, 3)), "a failed one is none");
+        pieces.push(piece("F6", 800, true));
+        assert_eq!(next(&pieces, Tier::Night), Some(("F6", 200, 4)));
+        pieces.push(piece("F6", 200, true));
+        assert_eq!(next(&pieces, Tier::Night), None);
+        let release = next(&pieces, Tier::Release);
+        assert_eq!(release, Some(("F6", 250, 5)), "goes on behind the night's");
         let text = summary(&pieces, &[f6], Tier::Night);
         assert_eq!(text, "xtask soak: night\nF6   5000 of 5000 storms");
     }
@@ -545,7 +431,7 @@ mod tests {
         for _ in 0..ROWS.len() {
             let (row, count, _) = next(&pieces, &rows, Tier::Release).unwrap();
             order.push(row.name);
-            pieces.push(piece(row.name, "release", count, true));
+            pieces.push(piece(row.name, count, true));
         }
         let all: Vec<_> = ROWS.iter().map(|row| row.name).collect();
         assert_eq!(order, all, "each gets its turn");
@@ -560,11 +446,45 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_and_nothing_is_empty() {
+    fn names_are_unique_and_what_is_run_is_there() {
         for (number, row) in ROWS.iter().enumerate() {
             assert!(ROWS[..number].iter().all(|other| other.name != row.name));
-            assert!(!row.tests.is_empty(), "{}", row.name);
             assert!(row.piece > 0 && row.piece <= row.night && row.night < row.release);
+            match row.runs {
+                Runs::Rounds(all) | Runs::Times(all) => {
+                    assert!(!all.is_empty(), "{}", row.name);
+                    all.iter().for_each(are_there);
+                }
+                Runs::Fuzz(targets) => {
+                    assert!(!targets.is_empty(), "{}", row.name);
+                    for target in targets {
+                        let file = format!("fuzz/fuzz_targets/{target}.rs");
+                        assert!(root().join(&file).is_file(), "{file}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn are_there(tests: &Tests) {
+        let package = root().join("crates").join(tests.package);
+        let text = match tests.target {
+            "lib" => return,
+            file => {
+                let file = package.join("tests").join(file);
+                let file = if file.is_dir() {
+                    let module = tests.names[0].split("::").next().unwrap();
+                    file.join(module).with_extension("rs")
+                } else {
+                    file.with_extension("rs")
+                };
+                std::fs::read_to_string(&file).unwrap()
+            }
+        };
+        assert!(!tests.names.is_empty());
+        for name in tests.names {
+            let name = name.rsplit("::").next().unwrap();
+            assert!(text.contains(name), "{} {name}", tests.target);
         }
     }
 }

@@ -260,42 +260,68 @@ fn features(root: &Path) -> Result<Outcome, String> {
 
 fn fuzz(root: &Path) -> Result<Outcome, String> {
     let targets = fuzz_targets(&root.join("fuzz/fuzz_targets"))?;
-    if !Cargo::new(root, "+nightly --version").succeeds() {
+    let Some(fuzzer) = Fuzzer::find(root)? else {
         return Ok(Outcome::LeftOut(
             "fuzz: no nightly toolchain, smoke run left out",
         ));
-    }
-    let tools = root.join("target/xtask-tools");
-    let mut paths = vec![tools.join("bin")];
-    paths.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
-    let path = env::join_paths(paths).map_err(|error| format!("PATH: {error}"))?;
-    let fuzz = |args| Cargo::new(root, "+nightly fuzz").args(args).path(&path);
-
-    if !fuzz("--version").succeeds() {
-        println!("fuzz: cargo-fuzz is not installed, building it into target/xtask-tools");
-        Cargo::new(root, "install --locked cargo-fuzz --root")
-            .arg(&tools)
-            .run()?;
-    }
-    fuzz("build --fuzz-dir fuzz").run()?;
+    };
+    fuzzer.cargo("build --fuzz-dir fuzz").run()?;
     for target in targets {
+        fuzzer.run(&target, &format!("-max_total_time={FUZZ_SECONDS}"))?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// cargo-fuzz on a nightly toolchain.
+pub(crate) struct Fuzzer<'a> {
+    root: &'a Path,
+    /// Where cargo looks for it.
+    path: OsString,
+}
+
+impl<'a> Fuzzer<'a> {
+    /// `None` without a nightly toolchain. Where cargo-fuzz is missing it is built.
+    pub(crate) fn find(root: &'a Path) -> Result<Option<Self>, String> {
+        if !Cargo::new(root, "+nightly --version").succeeds() {
+            return Ok(None);
+        }
+        let tools = root.join("target/xtask-tools");
+        let mut paths = vec![tools.join("bin")];
+        paths.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+        let path = env::join_paths(paths).map_err(|error| format!("PATH: {error}"))?;
+        let fuzzer = Self { root, path };
+        if !fuzzer.cargo("--version").succeeds() {
+            println!("fuzz: cargo-fuzz is not installed, building it into target/xtask-tools");
+            Cargo::new(root, "install --locked cargo-fuzz --root")
+                .arg(&tools)
+                .run()?;
+        }
+        Ok(Some(fuzzer))
+    }
+
+    fn cargo(&self, args: &str) -> Cargo {
+        Cargo::new(self.root, "+nightly fuzz")
+            .args(args)
+            .path(&self.path)
+    }
+
+    /// Runs a target from its seeds and what was found before, up to these limits.
+    pub(crate) fn run(&self, target: &OsStr, limits: &str) -> Result<(), String> {
         // What is found goes to the first of the two; the seeds are read only.
-        let corpus = root.join("fuzz/corpus").join(&target);
+        let corpus = self.root.join("fuzz/corpus").join(target);
         fs::create_dir_all(&corpus).map_err(|error| format!("{}: {error}", corpus.display()))?;
-        let seeds = root.join("fuzz/seeds").join(&target);
+        let seeds = self.root.join("fuzz/seeds").join(target);
         if !seeds.is_dir() {
             return Err(format!("{} has no seeds", target.display()));
         }
-        fuzz("run --fuzz-dir fuzz")
-            .arg(&target)
+        self.cargo("run --fuzz-dir fuzz")
+            .arg(target)
             .arg(&corpus)
             .arg(&seeds)
-            .args(&format!(
-                "-- -max_total_time={FUZZ_SECONDS} -rss_limit_mb=2048"
-            ))
+            .args(&format!("-- {limits} -rss_limit_mb=2048"))
             .run()?;
+        Ok(())
     }
-    Ok(Outcome::Passed)
 }
 
 fn fuzz_targets(dir: &Path) -> Result<Vec<OsString>, String> {

@@ -34,7 +34,7 @@ use guestlist_membership::{
 };
 use guestlist_token::Selector;
 use guestlist_types::{
-    EmailAddress, EmailDomain, Key, LinkId, Member, ProxyUserId, Reason, Timestamp,
+    EmailAddress, EmailDomain, GroupName, Key, LinkId, Member, ProxyUserId, Reason, Timestamp,
 };
 
 type Outcome = Result<Vec<Event>, CommandError>;
@@ -2589,7 +2589,15 @@ fn coming_back_starts_from_the_current_preset() {
     for (reinstate, old) in [(false, false), (true, true)] {
         let mut world = World::populated();
         let member = org_member(1);
-        let draft = LinkDraft::review().grant(preset_grant(&[Action::Read], "preset/"));
+        let new = AccessCommand::CreateGroup {
+            id: group_id(3),
+            name: GroupName::parse("group 3").unwrap(),
+            internal: false,
+        };
+        world.access(0, &founder(0), new).unwrap();
+        let draft = LinkDraft::review()
+            .group(group_id(1))
+            .grant(preset_grant(&[Action::Read], "preset/"));
         let link = create(&mut world, 9, draft);
         claim_org(&mut world, 1, link).unwrap();
         approve(&mut world, member.clone()).unwrap();
@@ -2609,11 +2617,7 @@ fn coming_back_starts_from_the_current_preset() {
         // At once, and no later grant opens anything while it is inactive.
         assert!(!reads(&world, &member, "direct/key") && !reads(&world, &member, "preset/key"));
         refused(&world.access(0, &founder(0), grant(2)), "member-not-live");
-        let nothing = LinkDraft {
-            preset: Some(Preset::default()),
-            ..LinkDraft::default()
-        };
-        edit(&mut world, 9, nothing).unwrap();
+        edit(&mut world, 9, LinkDraft::default().group(group_id(3))).unwrap();
         claim_org(&mut world, 1, link).unwrap();
         let changes = Changes {
             reinstate,
@@ -2626,6 +2630,7 @@ fn coming_back_starts_from_the_current_preset() {
             "the preset is the current one"
         );
         let record = membership(&world, &member);
+        assert_eq!(record.groups, BTreeSet::from([group_id(3)]));
         let principal = record.principal(&world.roles, world.now).unwrap();
         let since = Episode::new(if reinstate { 1 } else { 2 });
         let current = Episode::new(2);

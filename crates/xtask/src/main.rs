@@ -4,6 +4,10 @@
 //! Everything a continuous integration run does is in here, so that anybody can run the same.
 //!
 //! `cargo xtask soak` runs the tests that race, crash and fuzz for hours, and keeps a ledger of it.
+//!
+//! `cargo xtask defects` puts defects into a copy of the sources, which the tests have to notice.
+//!
+//! `cargo xtask assurance` writes down what both have come to.
 
 #![expect(
     clippy::print_stdout,
@@ -11,6 +15,8 @@
     reason = "a command line tool prints"
 )]
 
+mod assurance;
+mod defects;
 mod ledger;
 mod soak;
 mod steps;
@@ -28,6 +34,8 @@ const USAGE: &str = "\
 usage: cargo xtask test [--only STEP] [--list]
        cargo xtask soak --tier night|release [--only ROW] [--minutes N]
        cargo xtask soak --list
+       cargo xtask defects [--only DEFECT] [--list]
+       cargo xtask assurance
 
   test          run every step in order, stop at the first failure
   --only STEP   run this one step
@@ -37,12 +45,18 @@ usage: cargo xtask test [--only STEP] [--list]
                 docs/soak-ledger.jsonl, and the same command goes on where the last one ended
   --tier TIER   how much there is to do in all: night or release
   --only ROW    this row only, of those that `soak --list` prints
-  --minutes N   begin no piece after so many minutes";
+  --minutes N   begin no piece after so many minutes
+
+  defects       put each defect into a copy of the sources and run the test that has to notice it;
+                what came of it is a line in docs/defects-ledger.jsonl
+  --only DEFECT this one only, of those that `defects --list` prints
+
+  assurance     write docs/assurance.md from the two ledgers";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match parse(&args) {
-        Ok(Request::Help | Request::Soak(soak::Wanted::Help)) => {
+        Ok(Request::Help | Request::Soak(soak::Wanted::Help) | Request::Defects(None)) => {
             println!("{USAGE}");
             ExitCode::SUCCESS
         }
@@ -58,6 +72,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Request::Soak(soak::Wanted::Soak(wanted))) => end("soak", soak::run(root(), &wanted)),
+        Ok(Request::Defects(Some(wanted))) => end("defects", defects::run(root(), &wanted)),
+        Ok(Request::Assurance) => end("assurance", assurance::write(root())),
         Err(message) => {
             eprintln!("xtask: {message}\n\n{USAGE}");
             ExitCode::from(2)
@@ -81,6 +97,9 @@ enum Request {
     List,
     Test(&'static [Step]),
     Soak(soak::Wanted),
+    /// `None`: help about it.
+    Defects(Option<defects::Wanted>),
+    Assurance,
 }
 
 fn parse(args: &[String]) -> Result<Request, String> {
@@ -88,6 +107,14 @@ fn parse(args: &[String]) -> Result<Request, String> {
     match args.next() {
         Some("test") => {}
         Some("soak") => return Ok(Request::Soak(soak::parse(args)?)),
+        Some("defects") => return Ok(Request::Defects(defects::parse(args)?)),
+        Some("assurance") => {
+            return match args.next() {
+                None => Ok(Request::Assurance),
+                Some("--help" | "-h") => Ok(Request::Help),
+                Some(other) => Err(format!("unknown argument `{other}`")),
+            };
+        }
         Some("help" | "--help" | "-h") => return Ok(Request::Help),
         Some(other) => return Err(format!("unknown command `{other}`")),
         None => return Err("a command is missing".to_owned()),
@@ -240,6 +267,12 @@ mod tests {
             ("soak --help", true),
             ("soak", false),
             ("soak --frobnicate", false),
+            ("defects", true),
+            ("defects --list", true),
+            ("defects --tier night", false),
+            ("assurance", true),
+            ("assurance --help", true),
+            ("assurance --list", false),
         ] {
             assert_eq!(parsed(line).is_ok(), understood, "{line}");
         }

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use crate::assurance;
 use crate::ledger;
 use crate::now;
 use crate::steps::{Cargo, Fuzzer};
@@ -228,7 +229,7 @@ pub(crate) fn run(root: &Path, soak: &Soak) -> Result<(), String> {
             println!("xtask soak: the time is over; the same command goes on");
             break;
         }
-        let commit = ledger::commit(root, &[LEDGER])?;
+        let commit = ledger::commit(root, assurance::WRITTEN)?;
         println!("== {} with seed {seed}: {count} {}", row.name, row.unit);
         let began = now();
         let result = piece(root, row, count, seed);
@@ -247,6 +248,7 @@ pub(crate) fn run(root: &Path, soak: &Soak) -> Result<(), String> {
             .map_err(failed)?;
         writeln!(ledger, "{}", piece.line(row.unit)).map_err(failed)?;
         pieces.push(piece);
+        assurance::write(root)?;
         result?;
     }
     println!("{}", summary(&pieces, &rows, soak.tier));

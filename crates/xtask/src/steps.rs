@@ -100,7 +100,7 @@ const FEATURES: &[(&str, &[&str])] = &[
     ("guestlist-webhooks", &["http"]),
 ];
 
-const FUZZ_SECONDS: u32 = 5;
+pub(crate) const FUZZ_SECONDS: u32 = 5;
 
 /// What the tests start servers with.
 const POSTGRES: [&str; 3] = ["initdb", "postgres", "psql"];
@@ -427,6 +427,18 @@ impl Cargo {
         let status = child.wait();
         self.check(status)?;
         Ok(output)
+    }
+
+    /// Runs quietly: whether that succeeded, and all that was printed.
+    pub(crate) fn output(mut self) -> Result<(bool, String), String> {
+        println!("$ {}", self.shown);
+        let output = self
+            .command
+            .output()
+            .map_err(|error| format!("`{}`: {error}", self.shown))?;
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        Ok((output.status.success(), printed))
     }
 
     fn succeeds(mut self) -> bool {

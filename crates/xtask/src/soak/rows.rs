@@ -364,9 +364,9 @@ pub(crate) const ROWS: &[Row] = &[
         )]),
         unit: "worlds",
         usual: 256,
-        night: 100_000,
-        release: 1_000_000,
-        piece: 10_000,
+        night: 20_000,
+        release: 200_000,
+        piece: 2_500,
     },
     Row {
         name: "F25",
@@ -379,8 +379,8 @@ pub(crate) const ROWS: &[Row] = &[
         )]),
         unit: "worlds",
         usual: 250,
-        night: 100_000,
-        release: 1_000_000,
+        night: 200_000,
+        release: 2_000_000,
         piece: 5_000,
     },
     Row {

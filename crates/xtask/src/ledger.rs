@@ -1,4 +1,5 @@
-//! Ledgers: files with one flat JSON object a line, so that those of two branches merge by lines.
+//! Ledgers: files with one flat JSON object a line, so that those of two branches merge by lines
+//! (`.gitattributes`).
 
 use std::{fs, io, path::Path, process::Command};
 

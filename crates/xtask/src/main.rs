@@ -8,6 +8,8 @@
 //! `cargo xtask defects` puts defects into a copy of the sources, which the tests have to notice.
 //!
 //! `cargo xtask assurance` writes down what both have come to.
+//!
+//! `cargo xtask miri` and `cargo xtask sanitize` run tests under tools that see more.
 
 #![expect(
     clippy::print_stdout,
@@ -20,6 +22,7 @@ mod defects;
 mod ledger;
 mod soak;
 mod steps;
+mod tools;
 
 use std::{
     path::Path,
@@ -36,6 +39,7 @@ usage: cargo xtask test [--only STEP] [--list]
        cargo xtask soak --list
        cargo xtask defects [--only DEFECT] [--list]
        cargo xtask assurance
+       cargo xtask miri|sanitize [--only PACKAGE]
 
   test          run every step in order, stop at the first failure
   --only STEP   run this one step
@@ -51,7 +55,12 @@ usage: cargo xtask test [--only STEP] [--list]
                 what came of it is a line in docs/defects-ledger.jsonl
   --only DEFECT this one only, of those that `defects --list` prints
 
-  assurance     write docs/assurance.md from the two ledgers";
+  assurance     write docs/assurance.md from the two ledgers
+
+  miri          run tests of the pure crates under Miri
+  sanitize      run tests of what is shared between threads under AddressSanitizer and ThreadSanitizer
+  --only PACKAGE
+                those of this package only";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -74,6 +83,8 @@ fn main() -> ExitCode {
         Ok(Request::Soak(soak::Wanted::Soak(wanted))) => end("soak", soak::run(root(), &wanted)),
         Ok(Request::Defects(Some(wanted))) => end("defects", defects::run(root(), &wanted)),
         Ok(Request::Assurance) => end("assurance", assurance::write(root())),
+        Ok(Request::Miri(only)) => end("miri", tools::miri(root(), only.as_deref())),
+        Ok(Request::Sanitize(only)) => end("sanitize", tools::sanitize(root(), only.as_deref())),
         Err(message) => {
             eprintln!("xtask: {message}\n\n{USAGE}");
             ExitCode::from(2)
@@ -100,12 +111,17 @@ enum Request {
     /// `None`: help about it.
     Defects(Option<defects::Wanted>),
     Assurance,
+    /// One package, or all.
+    Miri(Option<String>),
+    Sanitize(Option<String>),
 }
 
 fn parse(args: &[String]) -> Result<Request, String> {
     let mut args = args.iter().map(String::as_str);
     match args.next() {
         Some("test") => {}
+        Some("miri") => return package(args, Request::Miri),
+        Some("sanitize") => return package(args, Request::Sanitize),
         Some("soak") => return Ok(Request::Soak(soak::parse(args)?)),
         Some("defects") => return Ok(Request::Defects(defects::parse(args)?)),
         Some("assurance") => {
@@ -135,6 +151,23 @@ fn parse(args: &[String]) -> Result<Request, String> {
         (false, Some(step)) => Request::Test(slice::from_ref(step)),
         (false, None) => Request::Test(STEPS),
     })
+}
+
+/// A request for all packages or for one.
+fn package<'a>(
+    mut args: impl Iterator<Item = &'a str>,
+    make: fn(Option<String>) -> Request,
+) -> Result<Request, String> {
+    let only = match args.next() {
+        None => None,
+        Some("--help" | "-h") => return Ok(Request::Help),
+        Some("--only") => Some(args.next().ok_or("`--only` needs a package")?.to_owned()),
+        Some(other) => return Err(format!("unknown argument `{other}`")),
+    };
+    match args.next() {
+        None => Ok(make(only)),
+        Some(other) => Err(format!("unknown argument `{other}`")),
+    }
 }
 
 fn step(name: &str) -> Result<&'static Step, String> {
@@ -279,9 +312,20 @@ mod tests {
     }
 
     #[test]
+    fn miri_and_sanitize_take_a_package() {
+        assert!(matches!(parsed("miri"), Ok(Request::Miri(None))));
+        assert!(matches!(parsed("miri --help"), Ok(Request::Help)));
+        let one = parsed("sanitize --only guestlist-store");
+        assert!(matches!(one, Ok(Request::Sanitize(Some(only))) if only == "guestlist-store"));
+    }
+
+    #[test]
     fn anything_else_is_refused() {
         for line in [
             "",
+            "miri --only",
+            "miri guestlist-token",
+            "sanitize --only guestlist-store twice",
             "tests",
             "test fmt",
             "test --only",

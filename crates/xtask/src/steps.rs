@@ -441,7 +441,7 @@ impl Cargo {
         Ok((output.status.success(), printed))
     }
 
-    fn succeeds(mut self) -> bool {
+    pub(crate) fn succeeds(mut self) -> bool {
         self.command
             .stdout(Stdio::null())
             .stderr(Stdio::null())

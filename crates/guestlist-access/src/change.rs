@@ -1,5 +1,7 @@
 //! Who may change groups and grants, and what a change comes to.
 
+use core::cell::LazyCell;
+
 use guestlist_types::{
     GrantId, GroupId, GroupName, Member, MemberKind, RoleName, Timestamp, UserId,
 };
@@ -9,7 +11,7 @@ use crate::book::{AccessBook, Episode, Giver, Grant, Group, GroupMember, Sharing
 use crate::closure::{Closure, has_outsiders};
 use crate::command::{AccessCommand, Grantee};
 use crate::coverage::Coverage;
-use crate::decide::readable;
+use crate::decide::{includes, readable};
 use crate::event::AccessEvent;
 use crate::pattern::Pattern;
 use crate::principal::{MemberPrincipal, Principal};
@@ -457,7 +459,36 @@ impl<'a> Case<'a> {
         if !refused.is_empty() {
             return Err(AccessError::OutsiderCeiling { actions: refused });
         }
-        Ceiling::of(self).gives(actions, pattern)
+        self.gives(actions, pattern, |action, pattern| {
+            self.holds(action, pattern)
+        })
+    }
+
+    /// The most that this hand may give. "By default a giver must hold `share` over the pattern and
+    /// every action given there."
+    fn gives(
+        &self,
+        actions: ActionSet,
+        pattern: &Pattern,
+        holds: impl Fn(Action, &Pattern) -> bool,
+    ) -> Result<(), AccessError> {
+        let lacks = |action: &Action| !holds(*action, pattern);
+        let needed = match self.book.head().sharing {
+            Sharing::OwnersOnly if self.is_owner() => return Ok(()),
+            Sharing::OwnersOnly => return Err(AccessError::OwnersOnly),
+            Sharing::WithinNamespace => ActionSet::EMPTY,
+            Sharing::WithinOwn => actions,
+        };
+        if lacks(&Action::Share) {
+            return Err(share_not_held(pattern));
+        }
+        match needed.iter().find(lacks) {
+            Some(action) => Err(AccessError::ActionNotHeld {
+                action,
+                pattern: pattern.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn give_group(&self, group: GroupId, to: MemberKind) -> Result<(), AccessError> {
@@ -482,12 +513,17 @@ impl<'a> Case<'a> {
     /// "Adding to a group, nesting groups and naming the external group are gifts of everything
     /// that the group reaches, and need the same check."
     fn gives_all(&self, closure: &Closure) -> Result<(), AccessError> {
-        let ceiling = Ceiling::of(self);
+        // Found out once for many grants.
+        let held = Action::ALL.map(|action| (action, LazyCell::new(move || self.held(action))));
+        let holds = |wanted: Action, pattern: &Pattern| {
+            let mut held = held.iter().filter(|(action, _)| *action == wanted);
+            held.any(|(_, coverage)| coverage.includes(pattern))
+        };
         closure
             .groups()
             .flat_map(|group| self.book.grants_to_group(group))
             .filter(|grant| self.now.is_before_end(grant.expires_at))
-            .try_for_each(|grant| ceiling.gives(grant.actions, &grant.pattern))
+            .try_for_each(|grant| self.gives(grant.actions, &grant.pattern, holds))
     }
 
     /// "Revoking needs `share` over the pattern"; owners may always.
@@ -497,10 +533,18 @@ impl<'a> Case<'a> {
         }
         match self.book.head().sharing {
             Sharing::WithinOwn | Sharing::WithinNamespace => {
-                shares(&self.held(Action::Share), pattern)
+                if self.holds(Action::Share, pattern) {
+                    Ok(())
+                } else {
+                    Err(share_not_held(pattern))
+                }
             }
             Sharing::OwnersOnly => Err(AccessError::OwnersOnly),
         }
+    }
+
+    fn holds(&self, action: Action, pattern: &Pattern) -> bool {
+        includes(self.book, self.hand.principal, action, pattern, self.now)
     }
 
     fn held(&self, action: Action) -> Coverage {
@@ -666,60 +710,9 @@ fn changed(is_new: bool, event: AccessEvent) -> Vec<AccessEvent> {
     is_new.then_some(event).into_iter().collect()
 }
 
-fn shares(share: &Coverage, pattern: &Pattern) -> Result<(), AccessError> {
-    if share.includes(pattern) {
-        Ok(())
-    } else {
-        Err(AccessError::ShareNotHeld {
-            pattern: pattern.clone(),
-        })
-    }
-}
-
-/// The most that a hand may give, found out once for many grants.
-enum Ceiling {
-    Nothing,
-    Everything,
-    Namespace(Coverage),
-    Own {
-        share: Coverage,
-        held: Vec<(Action, Coverage)>,
-    },
-}
-
-impl Ceiling {
-    fn of(case: &Case<'_>) -> Self {
-        match case.book.head().sharing {
-            Sharing::OwnersOnly if case.is_owner() => Self::Everything,
-            Sharing::OwnersOnly => Self::Nothing,
-            Sharing::WithinNamespace => Self::Namespace(case.held(Action::Share)),
-            Sharing::WithinOwn => Self::Own {
-                share: case.held(Action::Share),
-                held: Action::ALL.map(|action| (action, case.held(action))).into(),
-            },
-        }
-    }
-
-    /// "By default a giver must hold `share` over the pattern and every action given there."
-    fn gives(&self, actions: ActionSet, pattern: &Pattern) -> Result<(), AccessError> {
-        match self {
-            Self::Nothing => Err(AccessError::OwnersOnly),
-            Self::Everything => Ok(()),
-            Self::Namespace(share) => shares(share, pattern),
-            Self::Own { share, held } => {
-                shares(share, pattern)?;
-                let lacking = held.iter().find(|(action, coverage)| {
-                    actions.contains(*action) && !coverage.includes(pattern)
-                });
-                match lacking {
-                    Some((action, _)) => Err(AccessError::ActionNotHeld {
-                        action: *action,
-                        pattern: pattern.clone(),
-                    }),
-                    None => Ok(()),
-                }
-            }
-        }
+fn share_not_held(pattern: &Pattern) -> AccessError {
+    AccessError::ShareNotHeld {
+        pattern: pattern.clone(),
     }
 }
 

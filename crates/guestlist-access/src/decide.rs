@@ -290,6 +290,24 @@ pub fn readable(
         .collect()
 }
 
+/// Whether all that a pattern covers is among [`readable`]: only a pattern that is held includes it,
+/// never several together.
+pub(crate) fn includes(
+    book: &AccessBook,
+    principal: &Principal,
+    action: Action,
+    pattern: &Pattern,
+    now: Timestamp,
+) -> bool {
+    let principal = principal.member();
+    if ceiling(principal, action).is_some() {
+        return false;
+    }
+    let closure = closure_of(book, principal);
+    gifts(book, principal, &closure)
+        .any(|gift| gift.has(action) && gift.is_live(now) && gift.pattern.includes(pattern))
+}
+
 /// Who may do something to a key; see [`who`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {

@@ -474,11 +474,12 @@ mod tests {
             "lib" => return,
             file => {
                 let file = package.join("tests").join(file);
-                let file = if file.is_dir() {
+                let alone = file.with_extension("rs");
+                let file = if alone.is_file() {
+                    alone
+                } else {
                     let module = tests.names[0].split("::").next().unwrap();
                     file.join(module).with_extension("rs")
-                } else {
-                    file.with_extension("rs")
                 };
                 std::fs::read_to_string(&file).unwrap()
             }

@@ -318,9 +318,11 @@ fn play(settings: Settings, steps: &[Step]) -> World {
         }
         history.follow(&world, &before, &stepped);
         // The same once more: nothing, or a refusal. But whoever looks at a token again is on record
-        // each time.
+        // each time. And at the end of time a request that lasts some days has ended at once, so
+        // the next one is another.
         let is_look = matches!(stepped.command, Command::Link(LinkCommand::Reveal { .. }));
-        if stepped.outcome.is_ok() && !is_look {
+        let is_over = world.now == Timestamp::MAX;
+        if stepped.outcome.is_ok() && !is_look && !is_over {
             let mut again = world.clone();
             let second = again.run(&stepped.host, &stepped.actor, &stepped.command);
             assert!(

@@ -305,6 +305,7 @@ fn world_with(settings: Settings) -> World {
 fn play(settings: Settings, steps: &[Step]) -> World {
     let mut world = world_with(settings);
     let mut history = History::default();
+    let mut is_over = false;
     for step in steps {
         let before = world.clone();
         let stepped = world.step(step);
@@ -319,9 +320,9 @@ fn play(settings: Settings, steps: &[Step]) -> World {
         history.follow(&world, &before, &stepped);
         // The same once more: nothing, or a refusal. But whoever looks at a token again is on record
         // each time. And at the end of time a request that lasts some days has ended at once, so
-        // the next one is another.
+        // the next one is another, also when the clock is set back: a link's time never goes back.
         let is_look = matches!(stepped.command, Command::Link(LinkCommand::Reveal { .. }));
-        let is_over = world.now == Timestamp::MAX;
+        is_over |= world.now == Timestamp::MAX;
         if stepped.outcome.is_ok() && !is_look && !is_over {
             let mut again = world.clone();
             let second = again.run(&stepped.host, &stepped.actor, &stepped.command);

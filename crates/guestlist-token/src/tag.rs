@@ -14,8 +14,8 @@ use crate::token::InviteToken;
 /// Separates these tags from whatever else the host application makes with the same key.
 const DOMAIN: &[u8; 24] = b"guestlist/token-tag/v1\0\0";
 
-/// Host ids are padded to this length, so that the cost of a tag tells nothing about its host, and
-/// a dummy tag costs what a real one does.
+/// Host ids are padded to this length, so that the cost of a tag tells next to nothing about its
+/// host, and a dummy tag costs what a real one does.
 const HOST_BYTES: usize = 64;
 
 /// What a token is bound to: its tag verifies for this host and this subject and for no others, so

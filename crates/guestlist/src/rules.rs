@@ -212,7 +212,8 @@ impl Rules {
 ///
 /// When they change, the older ones are brought up to date and take the place of the others, which
 /// are then the older ones. So a change costs what it touches, however many rules there are, and
-/// whoever reads goes on reading what it has: nobody waits. Rules that never change are there once.
+/// whoever reads goes on reading what it has; only changes wait for each other. Rules that never
+/// change are there once.
 struct Held {
     copies: Mutex<Copies>,
     /// One change after the other; whoever reads doesn't ask for it.

@@ -1,26 +1,24 @@
 //! One listener, four surfaces, and what all of them need.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Bytes, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -85,8 +83,7 @@ fn wrapped(surfaces: Router) -> Router {
                 StatusCode::SERVICE_UNAVAILABLE,
                 TIMEOUT,
             ))
-            .layer(middleware::from_fn(refuse_large))
-            .layer(RequestBodyLimitLayer::new(MAX_BODY)),
+            .layer(middleware::from_fn(read_body)),
     )
 }
 
@@ -94,28 +91,42 @@ fn header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<Heade
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// Refuses a body that says how large it is and is too large. Some of it is read all the same: a
-/// client that is still sending when the connection is closed never sees the answer.
-async fn refuse_large(request: Request, next: Next) -> Response {
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_none_or(|length| length <= MAX_BODY as u64) {
-        return next.run(request).await;
-    }
-    let mut body = request.into_body();
-    let discard = async {
-        let mut left = MAX_DISCARDED;
-        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
-        {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                break;
+/// Reads the body, so that nothing is answered before it is there, and refuses one that is too
+/// large. Some of what is too large is read all the same: a client that is still sending when its
+/// connection is closed never sees the answer.
+async fn read_body(request: Request, next: Next) -> Response {
+    let (head, mut body) = request.into_parts();
+    if body.size_hint().lower() <= MAX_BODY as u64 {
+        match Limited::new(&mut body, MAX_BODY).collect().await {
+            Ok(whole) => {
+                let request = Request::from_parts(head, whole.to_bytes().into());
+                return next.run(request).await;
             }
+            Err(error) if error.is::<LengthLimitError>() => {}
+            Err(_) => return StatusCode::BAD_REQUEST.into_response(),
         }
-    };
+    }
     // Whoever sends slowly, or waits to be told, is told now.
-    let _ = timeout(DISCARDING, discard).await;
-    StatusCode::PAYLOAD_TOO_LARGE.into_response()
+    let is_at_its_end = timeout(DISCARDING, discard(&mut body)).await;
+    let mut response = StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    if is_at_its_end != Ok(true) && head.version < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
+}
+
+/// Reads to the end, if that is not too far away: whether it was.
+async fn discard(body: &mut Body) -> bool {
+    let mut left = MAX_DISCARDED;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return false;
+        }
+    }
+    true
 }
 
 /// A defect. What it was is in the log of panics, and nobody else's business.
@@ -194,7 +205,7 @@ pub async fn serve(
 
 #[cfg(test)]
 mod tests {
-    use axum::body::{Body, to_bytes};
+    use axum::body::to_bytes;
     use axum::routing::{get, post};
     use tower::ServiceExt as _;
 
@@ -272,6 +283,17 @@ mod tests {
             let (status, kind, _) = answer(request).await;
             assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
             assert_eq!(kind, "application/problem+json");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_not_read_to_its_end_is_given_up() {
+        for (length, closed) in [(MAX_BODY + 1, false), (MAX_DISCARDED, true)] {
+            let body = Body::from(vec![b'x'; length]);
+            let request = Request::post("/api/v1/takes").body(body).unwrap();
+            let response = wrapped_routes().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+            assert_eq!(response.headers().contains_key(CONNECTION), closed);
         }
     }
 

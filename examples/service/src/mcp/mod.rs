@@ -37,8 +37,6 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// The largest body of a call: below what the whole service reads, so that it is this one that
 /// answers.
 const MAX_BODY: usize = 3 << 20;
-/// How much is read of the body of a call that is turned away.
-const MAX_TURNED_AWAY: usize = 64 << 10;
 
 pub(crate) fn router(app: App) -> Router {
     // No sessions: a credential is looked up for each call, and so is everything else.
@@ -75,11 +73,7 @@ fn origin(public_url: &str) -> Option<String> {
 async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let caller = match caller(app, request.headers()).await {
         Ok(caller) => caller,
-        Err(response) => {
-            // A body that nobody reads would cost the client its connection.
-            let _ = to_bytes(request.into_body(), MAX_TURNED_AWAY).await;
-            return response;
-        }
+        Err(response) => return response,
     };
     request.extensions_mut().insert(caller);
     if request.method() == Method::POST {

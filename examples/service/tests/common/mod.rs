@@ -138,8 +138,11 @@ pub(crate) fn python(name: &str) -> PathBuf {
         vec![
             command("python3", &["-m", "venv", "venv"], folder),
             command(
-                "venv/bin/pip",
+                // Not `pip`, which names its interpreter by an absolute path.
+                "venv/bin/python",
                 &[
+                    "-m",
+                    "pip",
                     "install",
                     "--quiet",
                     "--disable-pip-version-check",

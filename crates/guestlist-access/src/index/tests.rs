@@ -425,14 +425,11 @@ fn from_env(name: &str, otherwise: u64) -> u64 {
 }
 
 /// After every change: the index is the one that is built from the rows anew, and answers as the
-/// definition. `GUESTLIST_INDEX_CHANGES` and `GUESTLIST_INDEX_SEED` say how many and which.
+/// definition. `GUESTLIST_ROUNDS` and `GUESTLIST_SEED` say how many and which.
 #[test]
 fn incremental_is_rebuilt_after_every_change() {
-    let changes = from_env(
-        "GUESTLIST_INDEX_CHANGES",
-        if cfg!(miri) { 60 } else { 4_000 },
-    );
-    let seed = from_env("GUESTLIST_INDEX_SEED", 1);
+    let changes = from_env("GUESTLIST_ROUNDS", if cfg!(miri) { 60 } else { 4_000 });
+    let seed = from_env("GUESTLIST_SEED", 1);
     let mut life = Life {
         numbers: Numbers(seed),
         recent: Vec::new(),

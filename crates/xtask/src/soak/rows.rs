@@ -586,4 +586,19 @@ pub(crate) const ROWS: &[Row] = &[
         release: 20_000,
         piece: 500,
     },
+    Row {
+        name: "F33",
+        checks: "any changes of access rules, one after the other: after each, the compiled index that follows them \
+            is the one that is built anew, and answers what the definition answers (P4, P5)",
+        runs: Runs::Rounds(&[tests(
+            "guestlist-access",
+            "lib",
+            &["index::tests::incremental_is_rebuilt_after_every_change"],
+        )]),
+        unit: "changes",
+        usual: 4_000,
+        night: 1_000_000,
+        release: 10_000_000,
+        piece: 100_000,
+    },
 ];

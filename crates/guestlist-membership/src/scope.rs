@@ -459,7 +459,7 @@ fn known(address: &EmailAddress, host: &OrgId, records: &Records, want: &mut imp
             want(RowKey::Token(selector));
         }
     }
-    if let Some(user) = &record.member {
+    if let Some(user) = record.members.first() {
         want(RowKey::Membership(host.clone(), Member::User(user.clone())));
     }
 }

@@ -870,13 +870,13 @@ impl World {
                     self.check_invite(invite);
                 }
                 (RowKey::Address(host, address), Row::Address(record)) => {
-                    assert!(record.invite.is_some() || record.member.is_some());
+                    assert!(record.invite.is_some() || !record.members.is_empty());
                     if let Some(id) = record.invite {
                         let invite = self.records.invite(host, id).expect("it is there");
                         assert_eq!(invite.address, *address);
                         assert_eq!(invite.status, InviteStatus::Pending);
                     }
-                    if let Some(user) = &record.member {
+                    for user in &record.members {
                         let member = Member::User(user.clone());
                         let row = self.records.membership(host, &member).expect("a member");
                         assert_eq!(row.status, Some(Status::Approved));

@@ -628,6 +628,35 @@ fn there_is_a_limit_to_the_invites_of_one_command() {
 }
 
 #[test]
+fn an_address_may_have_several_members() {
+    let mut world = world();
+    let link = invite_ada(&mut world);
+    accept(&mut world, link).unwrap();
+    let command = MemberCommand::Claim {
+        token: presented(token(&world, 2)),
+        member: user_member(5),
+        profile: Profile {
+            email: Some(email(ADA)),
+            ..Profile::default()
+        },
+        answers: Vec::new(),
+        proxy: ProxyUserId::from_bytes([1; 16]),
+    };
+    done(&world.member(0, &with_email(5, ADA), command));
+    // Whichever of them leaves, the other is still a member with it.
+    for left in [5, 4] {
+        not_sent(
+            &send_by(&mut world, &founder(0), 2, ADA, InviteDraft::new()),
+            "already-member",
+        );
+        leave(&mut world, left);
+    }
+    let again = send_by(&mut world, &founder(0), 2, ADA, InviteDraft::new());
+    not_sent(&again, "sent");
+    world.check();
+}
+
+#[test]
 fn no_invite_goes_to_an_address_whose_member_is_blocked() {
     let mut world = world();
     let draft = InviteDraft::new().membership_ttl(Lasting::For(HOUR));

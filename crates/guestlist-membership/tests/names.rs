@@ -1245,6 +1245,25 @@ fn what_was_stored_before_a_field_was_added_is_still_read() {
     assert_eq!(read::<InviteConfig>(&empty), InviteConfig::default());
     assert_eq!(read::<InviteDraft>(&empty), InviteDraft::default());
     assert_eq!(read::<AddressRecord>(&empty), AddressRecord::default());
+    // Rows from when an address had one member at most.
+    for (member, members) in [
+        (serde_json::json!(null), [].into()),
+        (serde_json::json!("user_4"), [user(4)].into()),
+        (
+            serde_json::json!(["user_4", "user_5"]),
+            [user(4), user(5)].into(),
+        ),
+    ] {
+        let record =
+            read::<AddressRecord>(&serde_json::json!({ "invite": null, "member": member }));
+        assert_eq!(
+            record,
+            AddressRecord {
+                invite: None,
+                members
+            }
+        );
+    }
 }
 
 #[test]
@@ -1485,7 +1504,7 @@ fn rows() -> Vec<(RowKey, Row)> {
             RowKey::Address(host.clone(), address()),
             Row::Address(AddressRecord {
                 invite: Some(invite_id(1)),
-                member: Some(user(4)),
+                members: [user(4), user(5)].into(),
             }),
         ),
         (RowKey::Token(selector()), Row::Token(token)),
@@ -1713,7 +1732,7 @@ fn the_fields_of_rows_are_pinned() {
                 "address closed config created_at creator delivery expired_at expires_at \
                  generation host id sent_at status token updated_at"
             }
-            RowKey::Address(..) => "invite member",
+            RowKey::Address(..) => "invite members",
             RowKey::Token(_) => "generation host issued_at sealed selector subject tag valid_until",
             RowKey::LinkUse(..) => "at generation released_for state",
             RowKey::Consumer(_) => "acknowledged chain leased_until updated_at",

@@ -296,8 +296,8 @@ pub fn row_values(key: &RowKey, row: &Row, revision: u64) -> Result<Vec<Value>, 
                 .map(guestlist_types::InviteId::as_bytes)
                 .into(),
             record
-                .member
-                .as_ref()
+                .members
+                .first()
                 .map(guestlist_types::UserId::as_str)
                 .into(),
         ]),

@@ -379,7 +379,7 @@ impl<'a> Case<'a> {
                         format!("the invite is {:?}", invite.map(|invite| invite.status))
                     });
                 }
-                if let Some(user) = &row.member {
+                for user in &row.members {
                     let member = Member::User(user.clone());
                     let record = self.rows.membership(host, &member);
                     let holds = record.is_some_and(|record| {

@@ -2,7 +2,7 @@
 
 use guestlist_access::Capability;
 use guestlist_types::{
-    DisplayName, EmailAddress, MemberKind, Message, OrgId, OrgName, RoleName, Timestamp,
+    DisplayName, EmailAddress, Member, MemberKind, Message, OrgId, OrgName, RoleName, Timestamp,
 };
 
 use super::command::{DeliveryReport, InviteCommand, Mode, NewInvite};
@@ -16,8 +16,7 @@ use crate::link::decide::{check_preset, creator_stands, kinds, lifetime, never_i
 use crate::link::{
     Approval, Expiry, Generation, JoinedBy, Lasting, NewToken, TokenEnd, TokenRecord,
 };
-use crate::member::Phase;
-use crate::member::Presented;
+use crate::member::{Phase, Presented};
 use crate::organization::decide::{active, existing};
 use crate::organization::{OrgStatus, Organization, Settings};
 use crate::policy::{AddressCheck, Joins, SecondInvite, Standing};
@@ -169,10 +168,12 @@ fn one(
     let host = &organization.id;
     let known = records.address(host, &new.address);
     let member = known
-        .and_then(|known| known.member.clone())
-        .map(guestlist_types::Member::User)
-        .and_then(|member| records.membership(host, &member));
-    if new.is_member || member.is_some_and(|record| record.phase(env.now) == Phase::Approved) {
+        .and_then(|known| known.members.first())
+        .and_then(|user| records.membership(host, &Member::User(user.clone())));
+    // One membership is loaded. Of several, each counts until its end is written down.
+    let are_several = known.is_some_and(|known| known.members.len() > 1);
+    let is_in = member.is_some_and(|record| record.phase(env.now) == Phase::Approved);
+    if new.is_member || are_several || is_in {
         return Err(CommandError::AlreadyMember);
     }
     // "A block list refuses every door for a member" (spec 2): no invite is sent to a closed one.
@@ -303,7 +304,7 @@ pub(crate) fn close(
     records: &Records,
     invite: &EmailInvite,
     closing: Closing,
-    member: Option<&guestlist_types::Member>,
+    member: Option<&Member>,
     env: &Env<'_>,
 ) -> InviteEvent {
     InviteEvent::Closed {

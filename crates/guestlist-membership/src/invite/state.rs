@@ -1,13 +1,14 @@
 //! E-mail invites as they are kept.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use guestlist_access::PresetGrant;
 use guestlist_token::Selector;
 use guestlist_types::{
     EmailAddress, GroupId, InviteId, Member, Message, OrgId, RoleName, Timestamp, UserId,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::event::Closing;
 use crate::actor::By;
@@ -293,14 +294,34 @@ impl EmailInvite {
     }
 }
 
-/// What a host knows of one e-mail address: the one live invite for it, and the user who is a
-/// member with it. One row for each address, so that there are never two live invites for one.
+/// What a host knows of one e-mail address: the one live invite for it, and the users who are
+/// members with it. One row for each address, so that there are never two live invites for one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AddressRecord {
     /// The invite that waits for an answer; it may have expired without anybody having written
     /// that.
     pub invite: Option<InviteId>,
-    /// The user who joined with this verified address.
-    pub member: Option<UserId>,
+    /// The users who joined with this verified address: one, unless a host application lets
+    /// accounts share addresses. A membership that is over stays until that is written down.
+    #[serde(alias = "member", deserialize_with = "one_or_many")]
+    pub members: BTreeSet<UserId>,
+}
+
+/// Rows that were written when there was one member at most name it alone. In binary form that
+/// reads as a set of one.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<UserId>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Members {
+        One(Option<UserId>),
+        Many(BTreeSet<UserId>),
+    }
+    if !deserializer.is_human_readable() {
+        return BTreeSet::deserialize(deserializer);
+    }
+    Ok(match Members::deserialize(deserializer)? {
+        Members::One(member) => member.into_iter().collect(),
+        Members::Many(members) => members,
+    })
 }

@@ -226,10 +226,14 @@ fn note_member(records: &mut Records, host: &OrgId, member: &Member, is_member: 
     let Some(address) = address else { return };
     let held = records
         .address(host, &address)
-        .is_some_and(|record| record.member.as_ref() == Some(user));
+        .is_some_and(|record| record.members.contains(user));
     if is_member != held {
         note_address(records, host, &address, |record| {
-            record.member = is_member.then(|| user.clone());
+            if is_member {
+                record.members.insert(user.clone());
+            } else {
+                record.members.remove(user);
+            }
         });
     }
 }

@@ -291,19 +291,21 @@ impl Turn<'_> {
                     .episode()
                     .is_some_and(|now| now.email.as_ref() == Some(&new.address))
         };
-        // An address leads to one member: of several who share one, to whoever came last.
-        let is_member = known.iter().copied().any(|relation| is_in(&relation));
-        if new.is_member || (is_member && known.len() == 1) {
+        let is_stored = |relation: &&Relation| {
+            relation.episode().is_some_and(|now| {
+                now.state == State::In && now.email.as_ref() == Some(&new.address)
+            })
+        };
+        // Of several with one address, who is over counts until that is written down.
+        let are_several = known.iter().copied().filter(is_stored).count() > 1;
+        if new.is_member || are_several || known.iter().any(is_in) {
             return refused("already-member");
         }
-        if is_member {
-            self.excuses.insert("already-member");
-        }
-        if known.iter().any(|relation| {
-            let stored = relation.episode().is_some_and(|now| now.state == State::In);
-            relation.blocked && stored
-        }) {
-            self.excuses.insert("blocked");
+        if known
+            .iter()
+            .any(|relation| relation.blocked && is_stored(relation))
+        {
+            return refused("blocked");
         }
         let mut why = Reasons::new();
         let mut earlier = host

@@ -423,8 +423,8 @@ pub async fn invites_are_found_through_others<F: Fixture>(fixture: &F) {
             "{what}: {token:?}"
         );
         let record = records.address(&host, &address);
-        let record = record.map(|record| (record.invite, record.member.clone()));
-        assert_eq!(record, Some((Some(invited.invite), None)), "{what}");
+        let record = record.map(|record| (record.invite, record.members.clone()));
+        assert_eq!(record, Some((Some(invited.invite), [].into())), "{what}");
         assert!(
             records.membership(&host, &person("ann")).is_some(),
             "{what}: the sender"
@@ -462,8 +462,8 @@ pub async fn invites_are_found_through_others<F: Fixture>(fixture: &F) {
     assert!(records.invite(&host, invited.invite).is_some());
     assert_eq!(records.token(again.token), None, "a closed one has none");
     let record = records.address(&host, &address);
-    let record = record.map(|record| (record.invite, record.member.clone()));
-    assert_eq!(record, Some((None, Some(user("bob")))));
+    let record = record.map(|record| (record.invite, record.members.clone()));
+    assert_eq!(record, Some((None, [user("bob")].into())));
     let unknown = RowKey::Address(host.clone(), email("nobody@example.com"));
     assert_eq!(snapshot.revision(&unknown), Some(Revision::ABSENT));
     assert_consistent(fixture, &h).await;

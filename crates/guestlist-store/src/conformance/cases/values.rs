@@ -403,8 +403,12 @@ pub async fn addresses_and_messages_come_back<F: Fixture>(fixture: &F) {
         let fact = Fact::Known(email(text));
         let snapshot = h.load(&Scope::of(host.clone(), vec![fact])).await;
         let known = snapshot.records().address(&host, &email(text));
-        let member = known.and_then(|known| known.member.clone());
-        assert_eq!(member, Some(user(&format!("user_{number}"))), "{text}");
+        let members = known.map(|known| known.members.clone());
+        assert_eq!(
+            members,
+            Some([user(&format!("user_{number}"))].into()),
+            "{text}"
+        );
     }
     assert_consistent(fixture, &h).await;
 }

@@ -92,6 +92,41 @@ pub fn founder(number: u8) -> Actor {
     Actor::user(user(number)).in_organization(org(number))
 }
 
+/// Who mostly gives such a command to a host: doors and ways out are the member's, the life of
+/// organizations is the service's, the rest is the host's.
+#[must_use]
+pub fn fitting(host: u8, command: &Command) -> Actor {
+    match command {
+        Command::Member(
+            command @ (MemberCommand::Claim { .. }
+            | MemberCommand::Accept { .. }
+            | MemberCommand::Request { .. }
+            | MemberCommand::Cancel { .. }
+            | MemberCommand::Leave { .. }),
+        ) => match command.member() {
+            Some(Member::User(user)) => Actor::user(user.clone()),
+            Some(Member::Org(id)) => (0..4)
+                .find(|number| org(*number) == *id)
+                .map_or_else(Actor::system, founder),
+            None => founder(host),
+        },
+        Command::Organization(
+            OrganizationCommand::Suspend
+            | OrganizationCommand::Resume
+            | OrganizationCommand::Delete
+            | OrganizationCommand::Register { .. }
+            | OrganizationCommand::ReserveName { .. },
+        ) => Actor::system(),
+        Command::Invite(InviteCommand::Decline { .. }) => Actor::user(user(host % 5)),
+        Command::Member(_)
+        | Command::Organization(_)
+        | Command::Link(_)
+        | Command::Invite(_)
+        | Command::Webhook(_)
+        | Command::Access(_) => founder(host),
+    }
+}
+
 /// A link's id.
 #[must_use]
 pub const fn link_id(number: u8) -> LinkId {
@@ -1159,34 +1194,7 @@ impl World {
             Who::System => Actor::system(),
             Who::Founder => founder(step.host),
             Who::Somebody(actor) => (**actor).clone(),
-            Who::Fitting => match &command {
-                // Doors and ways out are the member's, the rest is the host's.
-                Command::Member(
-                    command @ (MemberCommand::Claim { .. }
-                    | MemberCommand::Accept { .. }
-                    | MemberCommand::Request { .. }
-                    | MemberCommand::Cancel { .. }
-                    | MemberCommand::Leave { .. }),
-                ) => match command.member() {
-                    Some(Member::User(user)) => Actor::user(user.clone()),
-                    Some(Member::Org(org)) => (0..3)
-                        .find(|number| self::org(*number) == *org)
-                        .map_or_else(Actor::system, founder),
-                    None => founder(step.host),
-                },
-                Command::Organization(
-                    OrganizationCommand::Suspend
-                    | OrganizationCommand::Resume
-                    | OrganizationCommand::Register { .. }
-                    | OrganizationCommand::ReserveName { .. },
-                ) => Actor::system(),
-                Command::Member(_)
-                | Command::Organization(_)
-                | Command::Link(_)
-                | Command::Invite(_)
-                | Command::Webhook(_)
-                | Command::Access(_) => founder(step.host),
-            },
+            Who::Fitting => fitting(step.host, &command),
         };
         // Whoever comes with an invite mostly has the address that it is for.
         let invited = command.presented().and_then(|token| {

@@ -41,8 +41,8 @@ use guestlist_membership::link::{
 use guestlist_membership::member::{ActingRule, Changes, MemberCommand, Presented, Profile};
 use guestlist_membership::organization::{OrganizationCommand, Pause, Settings};
 use guestlist_membership::testing::{
-    World, founder, grant_id, group_id, invite_id, link_id, org, org_member, org_name, role, user,
-    user_member,
+    World, fitting, founder, grant_id, group_id, invite_id, link_id, org, org_member, org_name,
+    role, user, user_member,
 };
 use guestlist_membership::webhook::{DisabledFor, SecretVersion, WebhookCommand};
 use guestlist_membership::{
@@ -1035,39 +1035,6 @@ impl What {
             Self::Endpoint { endpoint, command } => Command::Webhook(command.spell(*endpoint)),
             other => unreachable!("{other:?} was spelled by its caller"),
         }
-    }
-}
-
-/// Doors and ways out are the member's, the rest is the host's.
-fn fitting(host: u8, command: &Command) -> Actor {
-    match command {
-        Command::Member(
-            command @ (MemberCommand::Claim { .. }
-            | MemberCommand::Accept { .. }
-            | MemberCommand::Request { .. }
-            | MemberCommand::Cancel { .. }
-            | MemberCommand::Leave { .. }),
-        ) => match command.member() {
-            Some(Member::User(user)) => Actor::user(user.clone()),
-            Some(Member::Org(id)) => (0..4)
-                .find(|number| org(*number) == *id)
-                .map_or_else(Actor::system, founder),
-            None => founder(host),
-        },
-        Command::Organization(
-            OrganizationCommand::Suspend
-            | OrganizationCommand::Resume
-            | OrganizationCommand::Delete
-            | OrganizationCommand::Register { .. }
-            | OrganizationCommand::ReserveName { .. },
-        ) => Actor::system(),
-        Command::Invite(InviteCommand::Decline { .. }) => Actor::user(user(host % 5)),
-        Command::Member(_)
-        | Command::Organization(_)
-        | Command::Link(_)
-        | Command::Invite(_)
-        | Command::Webhook(_)
-        | Command::Access(_) => founder(host),
     }
 }
 

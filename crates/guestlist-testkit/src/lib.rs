@@ -6,6 +6,8 @@
 //! * [`invariants`]: what must hold of every state, checked over rows and their log.
 //! * `fuzzing`: steps and settings out of any bytes, for fuzzers (feature `arbitrary`).
 //! * [`history`]: records calls that overlap, and looks for an order that explains them.
+//! * `guestlist::store::conformance`: the contract of stores as tests, with failures in the middle
+//!   of a commit, for stores of your own (feature `conformance` of `guestlist`).
 //! * [`postgres`]: a private PostgreSQL server, which can be killed and started again.
 //! * [`proxy`]: a TCP proxy that counts bytes and cuts connections at exactly one of them.
 //!

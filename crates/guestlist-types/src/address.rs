@@ -145,6 +145,36 @@ mod tests {
         );
     }
 
+    #[test]
+    fn codes_are_those_of_the_part_that_is_wrong() {
+        for (text, code) in [
+            ("@a", "address-no-key"),
+            ("@A/k", "name-character"),
+            ("@a/", "key-empty"),
+            ("@a/@b/k", "key-leading-at"),
+            ("a/", "key-empty-segment"),
+        ] {
+            assert_eq!(Address::parse(text).unwrap_err().code(), code, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_way_in_gives_the_same_address() {
+        for (text, organization, key) in [("a/k", None, "a/k"), ("@a/b/k", Some("a"), "b/k")] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(address.organization().map(OrgName::as_str), organization);
+            assert_eq!(address.key().as_str(), key);
+            assert_eq!(text.parse().as_ref(), Ok(&address));
+            assert_eq!(Address::try_from(text).as_ref(), Ok(&address));
+            let key = address.key().clone();
+            let made = match address.organization() {
+                None => Address::from(key),
+                Some(name) => Address::of(name.clone(), key),
+            };
+            assert_eq!(made, address);
+        }
+    }
+
     proptest! {
         #[test]
         fn what_parses_prints_the_same(text in "@?[a-z/@.-]{0,12}") {

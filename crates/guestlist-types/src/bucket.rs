@@ -79,10 +79,24 @@ mod tests {
             let id = OrgId::parse(&format!("org_{number}")).unwrap();
             counts[usize::from(Bucket::of(&id).get())] += 1;
         }
-        assert!(
-            counts.iter().all(|count| *count < 40),
-            "{:?}",
-            counts.iter().max()
-        );
+        assert!(counts.iter().max() < Some(&40), "{counts:?}");
+    }
+
+    #[test]
+    fn numbers_of_no_bucket_are_refused() {
+        for number in [0, 1, 3843] {
+            let bucket = Bucket::new(number).unwrap();
+            assert_eq!(bucket.get(), number);
+            assert_eq!(Bucket::try_from(number), Ok(bucket));
+            assert_eq!(u16::from(bucket), number);
+            let json = serde_json::to_string(&bucket).unwrap();
+            assert_eq!(json, number.to_string());
+            assert_eq!(serde_json::from_str::<Bucket>(&json).unwrap(), bucket);
+        }
+        for number in [BUCKETS, u16::MAX] {
+            assert_eq!(Bucket::new(number), None);
+            assert!(Bucket::try_from(number).is_err());
+            assert!(serde_json::from_str::<Bucket>(&number.to_string()).is_err());
+        }
     }
 }

@@ -273,7 +273,7 @@ fn check_domain(domain: &str) -> Result<(), EmailError> {
         return Err(EmailError::Domain);
     }
     let is_encoded = domain.split('.').any(|label| label.starts_with("xn--"));
-    if is_encoded && to_ascii(domain)? != domain {
+    if is_encoded && to_ascii(domain).as_deref() != Ok(domain) {
         return Err(EmailError::Domain);
     }
     Ok(())

@@ -224,10 +224,9 @@ fn is_name(host: &str) -> bool {
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     let last = host.rsplit('.').next().unwrap_or(host);
-    let ends_in_number = last.starts_with(|first: char| first.is_ascii_digit())
-        && (last.bytes().all(|byte| byte.is_ascii_digit())
-            || last.starts_with("0x")
-            || last.starts_with("0X"));
+    let ends_in_number = last.bytes().all(|byte| byte.is_ascii_digit())
+        || last.starts_with("0x")
+        || last.starts_with("0X");
     host.len() <= MAX_NAME_BYTES
         && host.split('.').all(is_label)
         && (!ends_in_number || host.parse::<Ipv4Addr>().is_ok())
@@ -353,9 +352,11 @@ mod tests {
     fn everything_else_is_refused() {
         let long = format!("https://a.example/{}", "x".repeat(2031));
         let name = format!("https://{}.example/", "a".repeat(64));
-        let names = format!("https://{}example/", "aaaaaaa.".repeat(32));
-        assert_eq!(long.len(), 2049);
-        assert!(EndpointUrl::parse(&long[..2048]).is_ok());
+        let names = format!("https://{}abcdef", "aaaaaaa.".repeat(31));
+        assert_eq!((long.len(), names.len()), (2049, 8 + 254));
+        for longest in [&long[..2048], &name.replacen('a', "", 1), &names[..8 + 253]] {
+            assert!(EndpointUrl::parse(longest).is_ok(), "{longest}");
+        }
         for (text, error) in [
             (&*long, EndpointUrlError::TooLong),
             ("", EndpointUrlError::Scheme),
@@ -386,12 +387,14 @@ mod tests {
             ("https://a..example/", EndpointUrlError::Host),
             ("https://a.example./", EndpointUrlError::Host),
             ("https://-a.example/", EndpointUrlError::Host),
+            ("https://a-.example/", EndpointUrlError::Host),
             ("https://a%2eexample/", EndpointUrlError::Host),
             (&name, EndpointUrlError::Host),
             (&names, EndpointUrlError::Host),
             ("https://127.1/", EndpointUrlError::Host),
             ("https://2130706433/", EndpointUrlError::Host),
             ("https://0x7f000001/", EndpointUrlError::Host),
+            ("https://0X7F000001/", EndpointUrlError::Host),
             ("https://0x7f.0.0.1/", EndpointUrlError::Host),
             ("https://0177.0.0.1/", EndpointUrlError::Host),
             ("https://256.0.0.1/", EndpointUrlError::Host),
@@ -417,6 +420,11 @@ mod tests {
     fn json_is_the_text_and_https_only() {
         let url = EndpointUrl::parse("https://a.example/x").unwrap();
         let json = "\"https://a.example/x\"";
+        assert_eq!("https://a.example/x".parse().as_ref(), Ok(&url));
+        assert_eq!(
+            "http://a.example/x".parse::<EndpointUrl>(),
+            Err(EndpointUrlError::Scheme)
+        );
         assert_eq!(serde_json::to_string(&url).unwrap(), json);
         assert_eq!(serde_json::from_str::<EndpointUrl>(json).unwrap(), url);
         assert_eq!(
@@ -426,6 +434,12 @@ mod tests {
         assert!(serde_json::from_str::<EndpointUrl>("\"ftp://a.example/x\"").is_err());
         let refused = serde_json::from_str::<EndpointUrl>("\"https://u:hidden@a.example/\"");
         assert!(!refused.unwrap_err().to_string().contains("hidden"));
+        let refused = serde_json::from_str::<EndpointUrl>("1").unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("expected the url of an endpoint")
+        );
     }
 
     #[test]

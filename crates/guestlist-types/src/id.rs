@@ -224,8 +224,9 @@ fn uuid_v7<R: TryCryptoRng + ?Sized>(now: Timestamp, rng: &mut R) -> Result<[u8;
     rng.try_fill_bytes(&mut bytes[6..])?;
     let millis = now.as_micros().div_euclid(1000).max(0).to_be_bytes();
     bytes[..6].copy_from_slice(&millis[2..]);
-    bytes[6] = (bytes[6] & 0x0f) | 0x70;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    // Four bits say that this is version 7, two that it is of the variant of RFC 9562.
+    bytes[6] = 0x70 + bytes[6] % 0x10;
+    bytes[8] = 0x80 + bytes[8] % 0x40;
     Ok(bytes)
 }
 
@@ -258,7 +259,7 @@ fn parse_hyphenated(text: &str) -> Result<[u8; 16], IdError> {
             }
             at += 1;
         }
-        *byte = (digit(text[at])? << 4) | digit(text[at + 1])?;
+        *byte = digit(text[at])? * 16 + digit(text[at + 1])?;
         at += 2;
     }
     Ok(bytes)
@@ -274,9 +275,49 @@ fn digit(byte: u8) -> Result<u8, IdError> {
 
 #[cfg(test)]
 mod tests {
+    use core::fmt::{Debug, Display};
+
     use proptest::prelude::*;
+    use rand_core::TryRng;
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
 
     use super::*;
+    use crate::testing::arb_link_id;
+
+    /// A generator of one byte, over and over; of none, a broken one.
+    struct Constant(Option<u8>);
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+    #[error("broken")]
+    struct Broken;
+
+    impl TryRng for Constant {
+        type Error = Broken;
+        fn try_next_u32(&mut self) -> Result<u32, Broken> {
+            self.0
+                .map(|byte| u32::from_le_bytes([byte; 4]))
+                .ok_or(Broken)
+        }
+        fn try_next_u64(&mut self) -> Result<u64, Broken> {
+            self.try_next_u32()
+                .map(|half| u64::from(half) << 32 | u64::from(half))
+        }
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Broken> {
+            for chunk in bytes.chunks_mut(8) {
+                chunk.copy_from_slice(&self.try_next_u64()?.to_le_bytes()[..chunk.len()]);
+            }
+            Ok(())
+        }
+    }
+
+    impl TryCryptoRng for Constant {}
+
+    const BYTES: [u8; 16] = [
+        0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0x7c, 0xde, 0x8f, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab,
+        0xcd,
+    ];
+    const TEXT: &str = "01234567-89ab-7cde-8f01-23456789abcd";
 
     #[test]
     fn opaque_ids_refuse_what_is_not_printable_ascii() {
@@ -289,6 +330,7 @@ mod tests {
         ] {
             assert_eq!(OrgId::parse(text), Err(error), "{text:?}");
         }
+        assert_eq!(UserId::parse("a b"), Err(IdError::Character));
         assert_eq!(OrgId::parse(&"a".repeat(65)), Err(IdError::TooLong));
         assert!(OrgId::parse(&"a".repeat(64)).is_ok());
     }
@@ -303,10 +345,116 @@ mod tests {
         assert_eq!(ProxyUserId::parse(&proxy.to_string()), Ok(proxy));
     }
 
+    /// What holds of every id that guestlist makes.
+    fn check_form<T>(id: T, text: &str, debug: &str)
+    where
+        T: Copy + PartialEq + Debug + Display + FromStr<Err = IdError> + Serialize,
+        T: DeserializeOwned + for<'a> TryFrom<&'a str, Error = IdError>,
+    {
+        assert_eq!(
+            (id.to_string(), format!("{id:?}")),
+            (text.to_owned(), debug.to_owned())
+        );
+        assert_eq!((text.parse(), T::try_from(text)), (Ok(id), Ok(id)));
+        let json = format!("\"{text}\"");
+        assert_eq!(serde_json::to_string(&id).unwrap(), json);
+        assert_eq!(serde_json::from_str::<T>(&json).unwrap(), id);
+        assert_eq!(postcard::to_stdvec(&id).unwrap(), BYTES);
+        assert_eq!(postcard::from_bytes::<T>(&BYTES).unwrap(), id);
+        assert!(postcard::from_bytes::<T>(&BYTES[1..]).is_err());
+        let refused = serde_json::from_str::<T>("7").unwrap_err().to_string();
+        let (name, _) = debug.split_once('(').unwrap();
+        assert!(
+            refused.contains(&format!("expected the text of one {name}")),
+            "{refused}"
+        );
+        let refused = serde_json::from_str::<T>("\"hidden\"")
+            .unwrap_err()
+            .to_string();
+        assert!(!refused.contains("hidden"), "{refused}");
+    }
+
+    #[test]
+    fn every_form_is_pinned() {
+        macro_rules! check {
+            ($($name:ident: $prefix:literal),+) => {$(
+                let id = $name::from_bytes(BYTES);
+                assert_eq!(id.as_bytes(), &BYTES);
+                let text = format!("{}{TEXT}", $prefix);
+                check_form(id, &text, &format!("{}({text})", stringify!($name)));
+            )+};
+        }
+        check!(LinkId: "", InviteId: "", EndpointId: "", GroupId: "", GrantId: "", CommitId: "");
+        check!(ProxyUserId: "proxy_");
+    }
+
+    #[test]
+    fn other_texts_are_malformed() {
+        assert!(LinkId::parse(TEXT).is_ok());
+        for at in 0..TEXT.len() {
+            // A hyphen where a digit is, and anything else where a hyphen is.
+            for other in ["-", "0", "g", "A", "/", ":", "`"] {
+                let mut text = TEXT.to_owned();
+                text.replace_range(at..=at, other);
+                let is_digit = TEXT.as_bytes()[at] != b'-';
+                let fits = if is_digit { other == "0" } else { other == "-" };
+                assert_eq!(LinkId::parse(&text).is_ok(), fits, "{text}");
+            }
+        }
+        for text in [
+            "",
+            &TEXT[1..],
+            &format!("{TEXT}0"),
+            "proxy_",
+            &"\u{e9}".repeat(18),
+        ] {
+            assert_eq!(LinkId::parse(text), Err(IdError::Malformed), "{text:?}");
+        }
+        for text in [
+            TEXT,
+            &format!("proxy-{TEXT}"),
+            &format!("proxy_{TEXT}0"),
+            "proxy_",
+        ] {
+            assert_eq!(
+                ProxyUserId::parse(text),
+                Err(IdError::Malformed),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn new_ids_begin_with_the_time() {
+        let day = Timestamp::from_micros(1_795_339_800_123_999);
+        for (now, byte, text) in [
+            (day, 0x00, "01a20297-4e3b-7000-8000-000000000000"),
+            (day, 0xff, "01a20297-4e3b-7fff-bfff-ffffffffffff"),
+            (day, 0x5a, "01a20297-4e3b-7a5a-9a5a-5a5a5a5a5a5a"),
+            (Timestamp::MIN, 0x00, "00000000-0000-7000-8000-000000000000"),
+        ] {
+            let id = LinkId::generate(now, &mut Constant(Some(byte)));
+            assert_eq!(id.map(|id| id.to_string()).as_deref(), Ok(text));
+        }
+        assert_eq!(LinkId::generate(day, &mut Constant(None)), Err(Broken));
+    }
+
+    #[test]
+    fn codes_are_pinned() {
+        for (error, code) in [
+            (IdError::Empty, "id-empty"),
+            (IdError::TooLong, "id-too-long"),
+            (IdError::Character, "id-character"),
+            (IdError::ReservedPrefix, "id-reserved-prefix"),
+            (IdError::Malformed, "id-malformed"),
+        ] {
+            assert_eq!(error.code(), code);
+        }
+    }
+
     proptest! {
         #[test]
-        fn printed_ids_parse_back(bytes: [u8; 16]) {
-            let id = LinkId::from_bytes(bytes);
+        fn printed_ids_parse_back(id in arb_link_id()) {
             prop_assert_eq!(LinkId::parse(&id.to_string()), Ok(id));
             let json = serde_json::to_string(&id).unwrap();
             prop_assert_eq!(serde_json::from_str::<LinkId>(&json).unwrap(), id);

@@ -65,11 +65,6 @@ text_type! {
 }
 
 fn check(text: &str) -> Result<(), KeyError> {
-    check_segments(text)
-}
-
-/// The rules of a key; shared with patterns, which are keys with an optional trailing `/`.
-pub(crate) fn check_segments(text: &str) -> Result<(), KeyError> {
     if text.is_empty() {
         return Err(KeyError::Empty);
     }
@@ -127,6 +122,21 @@ mod tests {
             Key::parse(&"k".repeat(MAX_KEY_BYTES + 1)),
             Err(KeyError::TooLong)
         );
+    }
+
+    #[test]
+    fn codes_are_pinned() {
+        for (error, code) in [
+            (KeyError::Empty, "key-empty"),
+            (KeyError::TooLong, "key-too-long"),
+            (KeyError::LeadingSlash, "key-leading-slash"),
+            (KeyError::LeadingAt, "key-leading-at"),
+            (KeyError::EmptySegment, "key-empty-segment"),
+            (KeyError::DotSegment, "key-dot-segment"),
+            (KeyError::Control, "key-control-character"),
+        ] {
+            assert_eq!(error.code(), code);
+        }
     }
 
     proptest! {

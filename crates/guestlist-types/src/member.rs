@@ -83,3 +83,42 @@ pub struct MembershipKey {
     /// Who is let in.
     pub member: Member,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_an_organization_or_a_user() {
+        let (org, user) = (OrgId::parse("a").unwrap(), UserId::parse("b").unwrap());
+        for (member, kind, id, shown) in [
+            (Member::from(org), MemberKind::Org, "a", "organization a"),
+            (Member::from(user), MemberKind::User, "b", "user b"),
+        ] {
+            assert_eq!((member.kind(), member.id()), (kind, id));
+            assert_eq!(member.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn stored_forms_are_pinned() {
+        let host = OrgId::parse("h").unwrap();
+        for (member, json) in [
+            (
+                Member::Org(OrgId::parse("a").unwrap()),
+                r#"{"host":"h","member":{"org":"a"}}"#,
+            ),
+            (
+                Member::User(UserId::parse("a").unwrap()),
+                r#"{"host":"h","member":{"user":"a"}}"#,
+            ),
+        ] {
+            let host = host.clone();
+            let key = MembershipKey { host, member };
+            assert_eq!(serde_json::to_string(&key).unwrap(), json);
+            assert_eq!(serde_json::from_str::<MembershipKey>(json).unwrap(), key);
+        }
+        let kinds = [MemberKind::Org, MemberKind::User];
+        assert_eq!(serde_json::to_string(&kinds).unwrap(), r#"["org","user"]"#);
+    }
+}

@@ -188,13 +188,12 @@ mod tests {
             ("\u{430}bc", NameError::Character),
             ("-a", NameError::Edge),
             ("a-", NameError::Edge),
+            ("_a", NameError::Edge),
+            ("a_", NameError::Edge),
+            ("-", NameError::Edge),
         ] {
             assert_eq!(OrgName::parse(text), Err(error), "{text:?}");
         }
-        assert_eq!(
-            OrgName::parse(&"a".repeat(64)),
-            Err(NameError::TooLong { max: 63 })
-        );
     }
 
     #[test]
@@ -207,10 +206,64 @@ mod tests {
                 "{text:?}"
             );
         }
-        assert_eq!(DisplayName::parse(" a"), Err(NameError::Edge));
-        assert_eq!(
-            DisplayName::parse(&"x".repeat(1 << 20)),
-            Err(NameError::TooLong { max: 120 })
-        );
+        for text in [" a", "a ", "\u{3000}a", "a\u{a0}"] {
+            assert_eq!(DisplayName::parse(text), Err(NameError::Edge), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn messages_have_lines() {
+        for text in ["a\nb", "a\tb\n", " a ", "\n"] {
+            assert!(Message::parse(text).is_ok(), "{text:?}");
+        }
+        for text in ["a\rb", "a\0", "a\u{202e}b", "a\u{2028}b", "a\u{200b}"] {
+            assert_eq!(Message::parse(text), Err(NameError::Character), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn consumers_are_named_like_paths() {
+        for text in ["a", "0", "mail/v1.0_a-b", "-", "/", "..", "_"] {
+            assert!(ConsumerName::parse(text).is_ok(), "{text:?}");
+        }
+        for text in ["A", "a b", "a\\b", "a:b", "caf\u{e9}", "a\0"] {
+            let refused = ConsumerName::parse(text);
+            assert_eq!(refused, Err(NameError::Character), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters() {
+        // One byte, and four.
+        for character in ["x", "\u{20000}"] {
+            macro_rules! check {
+                ($($name:ident: $max:literal),+) => {$(
+                    assert_eq!($name::parse(""), Err(NameError::Empty));
+                    for length in [1, $max - 1, $max] {
+                        assert!($name::parse(&character.repeat(length)).is_ok());
+                    }
+                    for length in [$max + 1, $max * 4, $max * 4 + 1, 1 << 20] {
+                        let refused = $name::parse(&character.repeat(length));
+                        assert_eq!(refused, Err(NameError::TooLong { max: $max }));
+                    }
+                )+};
+            }
+            check!(DisplayName: 120, GroupName: 120, Label: 120, Reason: 500, Message: 2000);
+            if character.is_ascii() {
+                check!(OrgName: 63, RoleName: 40, ConsumerName: 64);
+            }
+        }
+    }
+
+    #[test]
+    fn codes_are_pinned() {
+        for (error, code) in [
+            (NameError::Empty, "name-empty"),
+            (NameError::TooLong { max: 1 }, "name-too-long"),
+            (NameError::Character, "name-character"),
+            (NameError::Edge, "name-edge"),
+        ] {
+            assert_eq!(error.code(), code);
+        }
     }
 }

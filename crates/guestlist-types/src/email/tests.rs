@@ -189,6 +189,38 @@ fn lengths_are_those_of_the_form() {
 }
 
 #[test]
+fn bounds_are_those_that_are_told() {
+    // What is read of a text, white space and all.
+    let padded = |length: usize| format!("{:length$}", "a@example.com");
+    assert!(EmailAddress::parse(&padded(MAX_TEXT_BYTES)).is_ok());
+    let refused = EmailAddress::parse(&padded(MAX_TEXT_BYTES + 1));
+    assert_eq!(refused, Err(EmailError::TooLong));
+    let padded = |length: usize| format!("{:length$}", "example.com");
+    assert!(EmailDomain::parse_any_case(&padded(MAX_TEXT_BYTES)).is_ok());
+    let refused = EmailDomain::parse_any_case(&padded(MAX_TEXT_BYTES + 1));
+    assert_eq!(refused, Err(EmailError::TooLong));
+
+    let domain = |last: usize| format!("{}{}", "b.".repeat(120), "b".repeat(last));
+    assert_eq!(domain(13).len(), MAX_DOMAIN_BYTES);
+    assert!(EmailDomain::parse(&domain(13)).is_ok());
+    let refused = EmailDomain::parse(&domain(14));
+    assert_eq!(refused, Err(EmailError::TooLong));
+}
+
+#[test]
+fn codes_are_pinned() {
+    for (error, code) in [
+        (EmailError::Empty, "email-empty"),
+        (EmailError::TooLong, "email-too-long"),
+        (EmailError::At, "email-at"),
+        (EmailError::Local, "email-local-part"),
+        (EmailError::Domain, "email-domain"),
+    ] {
+        assert_eq!(error.code(), code);
+    }
+}
+
+#[test]
 fn no_other_character_becomes_an_ascii_one() {
     for character in ('\u{80}'..='\u{32000}').chain('\u{e0000}'..='\u{e1000}') {
         for text in [
@@ -251,9 +283,35 @@ fn domains_are_typed_in_any_form_and_stored_in_one() {
             .unwrap()
             .is_at(&books)
     );
-    for text in ["xn--.com", "xn--example-.com", "xn--zzzzzzzz99999.com"] {
-        assert_eq!(EmailDomain::parse(text), Err(EmailError::Domain));
-        assert_eq!(EmailDomain::parse_any_case(text), Err(EmailError::Domain));
+    let label = |length: usize| format!("{}.com", "b".repeat(length));
+    for text in ["a.b", "0.a1", "a-1.com", "a--b.com", &label(1), &label(63)] {
+        let exact = EmailDomain::parse(text).unwrap();
+        assert_eq!(EmailDomain::parse_any_case(text), Ok(exact), "{text:?}");
+    }
+    for text in [
+        "",
+        ".",
+        "localhost",
+        "a..com",
+        ".com",
+        "a.com.",
+        "-a.com",
+        "a-.com",
+        "a_b.com",
+        "a b.com",
+        "a.7",
+        "10.0.0.1",
+        "xn--.com",
+        "xn--example-.com",
+        "xn--zzzzzzzz99999.com",
+        &label(64),
+    ] {
+        let refused = [EmailDomain::parse(text), EmailDomain::parse_any_case(text)];
+        assert_eq!(
+            refused,
+            [Err(EmailError::Domain), Err(EmailError::Domain)],
+            "{text:?}"
+        );
     }
 }
 

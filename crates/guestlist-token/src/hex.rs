@@ -11,8 +11,24 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
+/// Reads `N` bytes.
+pub(crate) struct Visitor<const N: usize>;
+
+impl<const N: usize> serde::de::Visitor<'_> for Visitor<N> {
+    type Value = [u8; N];
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lower-case hexadecimal digits", 2 * N)
+    }
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<[u8; N], E> {
+        // The text is a digest of a secret, or a whole token that was put here by mistake, so it is
+        // not repeated.
+        let unexpected = serde::de::Unexpected::Other("another text");
+        parse(text).ok_or_else(|| E::invalid_value(unexpected, &self))
+    }
+}
+
 /// The `N` bytes of `2 * N` lower-case digits; `None` for anything else.
-pub(crate) fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
+fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N {
         return None;
     }
@@ -20,7 +36,7 @@ pub(crate) fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
     for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
         *byte = pair
             .iter()
-            .try_fold(0, |byte, digit| Some(byte << 4 | value(*digit)?))?;
+            .try_fold(0, |byte, digit| Some(byte * 16 + value(*digit)?))?;
     }
     Some(bytes)
 }

@@ -58,6 +58,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod base62;
+mod form;
 mod hex;
 mod kind;
 mod pepper;
@@ -85,21 +86,24 @@ pub use url::{
 
 #[cfg(test)]
 mod tests {
+    use zeroize::ZeroizeOnDrop;
+
     use super::*;
+
+    /// Does not compile when what holds the secret is left in memory.
+    pub(crate) const fn assert_wiped_when_dropped<T: ZeroizeOnDrop>(_: &T) {}
 
     /// Does not compile when the type has the trait: then `_` has two solutions.
     macro_rules! assert_lacks {
-        ($type:ty: $($bound:path),+) => {$(
-            const _: fn() = || {
-                trait Ambiguous<A> {
-                    fn item() {}
-                }
-                struct Has;
-                impl<T: ?Sized> Ambiguous<()> for T {}
-                impl<T: ?Sized + $bound> Ambiguous<Has> for T {}
-                <$type as Ambiguous<_>>::item();
-            };
-        )+};
+        ($type:ty: $($bound:path),+) => {$({
+            trait Ambiguous<A> {
+                fn item() {}
+            }
+            struct Has;
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            impl<T: ?Sized + $bound> Ambiguous<Has> for T {}
+            <$type as Ambiguous<_>>::item();
+        })+};
     }
 
     macro_rules! assert_secret {
@@ -111,9 +115,12 @@ mod tests {
         )+};
     }
 
-    assert_secret!(InviteToken, SecretUrl, Pepper, PepperRing);
-    #[cfg(feature = "seal")]
-    assert_secret!(SealKey, SealRing);
+    #[test]
+    fn secrets_are_not_copied_printed_or_compared() {
+        assert_secret!(InviteToken, SecretUrl, Pepper, PepperRing);
+        #[cfg(feature = "seal")]
+        assert_secret!(SealKey, SealRing);
+    }
 
     #[test]
     fn secrets_can_be_shared_between_threads() {

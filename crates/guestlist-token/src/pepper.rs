@@ -5,7 +5,7 @@ use core::hint::black_box;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::tag::{Binding, TokenTag, mac_of};
 use crate::token::InviteToken;
@@ -81,7 +81,7 @@ impl fmt::Display for PepperId {
 /// It is wiped from memory when dropped, and can't be read back.
 pub struct Pepper {
     // The key as HMAC uses it: padded with zeros, or hashed when it is longer than a block.
-    block: Box<[u8; BLOCK_BYTES]>,
+    block: Box<Zeroizing<[u8; BLOCK_BYTES]>>,
 }
 
 impl Pepper {
@@ -94,7 +94,7 @@ impl Pepper {
         if bytes.len() < MIN_PEPPER_BYTES {
             return Err(PepperError::TooShort);
         }
-        let mut block = Box::new([0; BLOCK_BYTES]);
+        let mut block = Box::new(Zeroizing::new([0; BLOCK_BYTES]));
         if let Some(start) = block.get_mut(..bytes.len()) {
             start.copy_from_slice(bytes);
         } else {
@@ -110,17 +110,7 @@ impl Pepper {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.block.ct_eq(&*other.block).into()
-    }
-
-    fn wipe(&mut self) {
-        self.block.zeroize();
-    }
-}
-
-impl Drop for Pepper {
-    fn drop(&mut self) {
-        self.wipe();
+        self.block.ct_eq(&**other.block).into()
     }
 }
 

@@ -5,7 +5,7 @@ use core::fmt;
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use rand_core::TryCryptoRng;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::kind::TokenKind;
 use crate::sealed::{KEY_ID_BYTES, MAC_BYTES, NONCE_BYTES, SEALED_BYTES, SealKeyId, SealedToken};
@@ -81,7 +81,7 @@ impl OpenError {
 ///
 /// It is wiped from memory when dropped, and can't be read back.
 pub struct SealKey {
-    bytes: Box<[u8; SEAL_KEY_BYTES]>,
+    bytes: Box<Zeroizing<[u8; SEAL_KEY_BYTES]>>,
 }
 
 impl SealKey {
@@ -94,27 +94,17 @@ impl SealKey {
         if bytes.len() != SEAL_KEY_BYTES {
             return Err(SealError::KeyLength);
         }
-        let mut key = Box::new([0; SEAL_KEY_BYTES]);
+        let mut key = Box::new(Zeroizing::new([0; SEAL_KEY_BYTES]));
         key.copy_from_slice(bytes);
         Ok(Self { bytes: key })
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.bytes).into())
+        XChaCha20Poly1305::new((&**self.bytes).into())
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.bytes.ct_eq(&*other.bytes).into()
-    }
-
-    fn wipe(&mut self) {
-        self.bytes.zeroize();
-    }
-}
-
-impl Drop for SealKey {
-    fn drop(&mut self) {
-        self.wipe();
+        self.bytes.ct_eq(&**other.bytes).into()
     }
 }
 

@@ -5,6 +5,7 @@ use core::fmt;
 use guestlist_types::Bucket;
 
 use crate::base62;
+use crate::form;
 
 /// How many characters a selector has.
 pub(crate) const SELECTOR_BYTES: usize = 10;
@@ -99,11 +100,7 @@ impl fmt::Debug for Selector {
 
 impl serde::Serialize for Selector {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            serializer.serialize_u64(self.as_u64())
-        }
+        form::serialize(self, &self.as_u64(), serializer)
     }
 }
 
@@ -113,23 +110,15 @@ impl<'de> serde::Deserialize<'de> for Selector {
         impl serde::de::Visitor<'_> for Visitor {
             type Value = Selector;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the ten characters or the number of a selector")
+                f.write_str("the ten characters of a selector")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Selector, E> {
                 // The text may be a whole token that was put here by mistake: it is not repeated.
                 let unexpected = serde::de::Unexpected::Other("another text");
                 Selector::parse(text).ok_or_else(|| E::invalid_value(unexpected, &self))
             }
-            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Selector, E> {
-                Selector::from_u64(number)
-                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Unsigned(number), &self))
-            }
         }
-        if deserializer.is_human_readable() {
-            deserializer.deserialize_str(Visitor)
-        } else {
-            deserializer.deserialize_u64(Visitor)
-        }
+        form::deserialize(deserializer, Visitor, Self::from_u64)
     }
 }
 
@@ -179,7 +168,10 @@ mod tests {
             postcard::to_stdvec(&selector).unwrap(),
             postcard::to_stdvec(&(62_u64.pow(8) + 2)).unwrap()
         );
-        assert!(serde_json::from_str::<Selector>("1").is_err());
+        assert_eq!(format!("{selector:?}"), "Selector(0100000002)");
+        let refused = serde_json::from_str::<Selector>("1").unwrap_err();
+        let expected = "expected the ten characters of a selector";
+        assert!(refused.to_string().contains(expected), "{refused}");
         let refused = serde_json::from_str::<Selector>(r#""glj_0100000002""#).unwrap_err();
         assert!(!refused.to_string().contains("glj_"), "{refused}");
         let too_large = postcard::to_stdvec(&62_u64.pow(10)).unwrap();

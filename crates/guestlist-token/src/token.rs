@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use guestlist_types::Bucket;
 use rand_core::TryCryptoRng;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::base62;
 use crate::kind::TokenKind;
@@ -128,7 +128,7 @@ pub struct InviteToken {
     kind: TokenKind,
     selector: Selector,
     // On the heap, so that moving the token leaves no copy behind. Always `TOKEN_BYTES` of ASCII.
-    text: Box<str>,
+    text: Zeroizing<Box<str>>,
 }
 
 impl InviteToken {
@@ -188,7 +188,7 @@ impl InviteToken {
         Ok(Self {
             kind,
             selector,
-            text: text.into(),
+            text: Zeroizing::new(text.into()),
         })
     }
 
@@ -301,18 +301,8 @@ impl InviteToken {
         Self {
             kind,
             selector,
-            text: text.as_str().into(),
+            text: Zeroizing::new(text.as_str().into()),
         }
-    }
-
-    fn wipe(&mut self) {
-        self.text.zeroize();
-    }
-}
-
-impl Drop for InviteToken {
-    fn drop(&mut self) {
-        self.wipe();
     }
 }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::kind::TokenKind;
 use crate::selector::Selector;
@@ -127,7 +127,7 @@ impl JoinUrl {
         SecretUrl {
             kind: token.kind(),
             selector: token.selector(),
-            text: text.as_str().into(),
+            text: Zeroizing::new(text.as_str().into()),
         }
     }
 }
@@ -170,7 +170,7 @@ impl FromStr for JoinUrl {
 pub struct SecretUrl {
     kind: TokenKind,
     selector: Selector,
-    text: Box<str>,
+    text: Zeroizing<Box<str>>,
 }
 
 impl SecretUrl {
@@ -187,16 +187,6 @@ impl SecretUrl {
     #[must_use]
     pub fn expose_secret(&self) -> &str {
         &self.text
-    }
-
-    fn wipe(&mut self) {
-        self.text.zeroize();
-    }
-}
-
-impl Drop for SecretUrl {
-    fn drop(&mut self) {
-        self.wipe();
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::TokenKind;
 use crate::testing::{arb_token, arb_token_of};
+use crate::tests::assert_wiped_when_dropped;
 use crate::token::CODE_BYTES;
 
 fn pepper(byte: u8) -> Pepper {
@@ -157,6 +158,7 @@ fn codes_are_pinned() {
         PepperError::DuplicateId { id }.to_string(),
         "this ring has a pepper with the id 7 already"
     );
+    assert_eq!(format!("{id:>3}"), "  7");
 }
 
 #[test]
@@ -166,9 +168,7 @@ fn peppers_are_not_shown_and_not_kept() {
         format!("{:?}", ring()),
         "PepperRing([PepperId(2), PepperId(1)])"
     );
-    let mut wiped = pepper(0xab);
-    wiped.wipe();
-    assert_eq!(*wiped.block, [0; BLOCK_BYTES]);
+    assert_wiped_when_dropped(&*pepper(0xab).block);
 }
 
 #[test]

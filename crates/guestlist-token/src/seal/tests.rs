@@ -6,6 +6,7 @@ use rand_core::TryRng;
 
 use super::*;
 use crate::testing::{arb_sealed, arb_selector, arb_token};
+use crate::tests::assert_wiped_when_dropped;
 
 fn key(byte: u8) -> SealKey {
     SealKey::from_bytes(&[byte; 32]).unwrap()
@@ -157,9 +158,7 @@ fn keys_are_not_shown_and_not_kept() {
         format!("{:?}", ring()),
         "SealRing([SealKeyId(2), SealKeyId(1)])"
     );
-    let mut wiped = key(0xab);
-    wiped.wipe();
-    assert_eq!(*wiped.bytes, [0; SEAL_KEY_BYTES]);
+    assert_wiped_when_dropped(&*key(0xab).bytes);
 }
 
 #[test]

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::arb_token;
+use crate::tests::assert_wiped_when_dropped;
 
 const TOKEN: &str = "glj_0100000000abcdefghijklmnopqrstuv34hM8J";
 
@@ -158,11 +159,28 @@ fn what_is_not_one_whole_token_is_refused() {
 }
 
 #[test]
-fn wiping_leaves_nothing() {
+fn the_longest_text_that_is_read() {
+    let ending = format!("?token={TOKEN}");
+    let padded = |length: usize| format!("{}{ending}", "a".repeat(length - ending.len()));
+    assert!(token_from_url(&padded(MAX_URL_BYTES)).is_ok());
+    let refused = token_from_url(&padded(MAX_URL_BYTES + 1));
+    assert_eq!(refused.unwrap_err(), TokenError::Length);
+}
+
+#[test]
+fn a_base_is_shown_as_it_was_parsed() {
+    let text = "https://app.example/join?lang=en";
+    let base: JoinUrl = text.parse().unwrap();
+    assert_eq!((base.as_str(), &*base.to_string()), (text, text));
+    assert_eq!(format!("{base:?}"), format!("JoinUrl({text:?})"));
+    assert_eq!("/join".parse::<JoinUrl>(), Err(JoinUrlError::NotAbsolute));
+}
+
+#[test]
+fn urls_are_wiped() {
     let token = InviteToken::parse(TOKEN).unwrap();
-    let mut url = SecretUrl::new("https://app.example", &token, UrlStyle::Query).unwrap();
-    url.wipe();
-    assert!(url.text.bytes().all(|byte| byte == 0));
+    let url = SecretUrl::new("https://app.example", &token, UrlStyle::Query).unwrap();
+    assert_wiped_when_dropped(&url.text);
 }
 
 proptest! {

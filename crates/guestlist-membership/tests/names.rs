@@ -952,6 +952,84 @@ fn what_an_event_is_about() {
     }
 }
 
+/// "A member's personal data can be redacted from history without breaking it" (spec 11).
+#[test]
+fn what_is_personal_in_an_event_and_what_is_left_of_it() {
+    let blocked = MemberEvent::Blocked {
+        member: user_member(4),
+        reason: Some(Reason::parse("so").unwrap()),
+    };
+    let mut events = samples();
+    events.push(("member-blocked", "", "", Event::Member(blocked)));
+    let mut personal = BTreeSet::new();
+    for (name, _, _, event) in events {
+        let erased = event.erased();
+        let words = ["a@b.example", "because", "Let me in.", "\"so\""];
+        let holds = |event: &Event| words.iter().any(|word| json(event).contains(word));
+        assert!(!holds(&erased), "{erased:?}");
+        assert_eq!(erased.name(), name);
+        assert_eq!(erased.member(), event.member());
+        assert_eq!(erased.link(), event.link());
+        assert_eq!(erased.invite(), event.invite());
+        assert_eq!(erased.erased(), erased);
+        if holds(&event) {
+            personal.insert(name);
+        } else {
+            assert_eq!(erased, event, "{name}");
+        }
+        comes_back(&erased);
+    }
+    let expected = [
+        "invite-sent",
+        "member-blocked",
+        "membership-expired",
+        "membership-joined",
+        "membership-left",
+        "membership-rejected",
+        "membership-removed",
+        "membership-requested",
+        "membership-withdrawn",
+    ];
+    assert!(personal.into_iter().eq(expected));
+
+    let mut sent = invite();
+    sent.config.message = None;
+    let Event::Invite(InviteEvent::Sent(left)) =
+        Event::Invite(InviteEvent::Sent(Box::new(invite()))).erased()
+    else {
+        panic!("it stays what it was")
+    };
+    sent.address = left.address.clone();
+    assert_eq!(*left, sent);
+    // The handle of an organization, and what it is shown as, is nobody's personal name.
+    let shown = Some(DisplayName::parse("Ada").unwrap());
+    for (name, display_name) in [(None, None), (Some(org_name(1)), shown.clone())] {
+        let before = Opening {
+            profile: Profile {
+                name: name.clone(),
+                display_name: shown.clone(),
+                email: Some(address()),
+            },
+            ..opening()
+        };
+        let after = Opening {
+            profile: Profile {
+                name,
+                display_name,
+                email: None,
+            },
+            answers: vec![String::new()],
+            message: None,
+            ..opening()
+        };
+        let requested = |opening: &Opening| {
+            let opening = Box::new(opening.clone());
+            Event::Member(MemberEvent::Requested(opening))
+        };
+        assert_eq!(requested(&before).erased(), requested(&after));
+    }
+}
+
 #[test]
 fn statuses_of_invites() {
     for (status, name) in [

@@ -36,12 +36,16 @@ pub(crate) fn decide(
     command: &InviteCommand,
     env: &Env<'_>,
 ) -> Result<Outcome, CommandError> {
-    if let InviteCommand::Decline { token } = command {
-        return decline(records, host, actor, token, env).map(without_items);
-    }
     let standing = InOrg::actor(records, actor, host, env);
-    standing.need_member("invite")?;
-    let organization = existing(records, host)?;
+    let inside = || {
+        standing.need_member("invite")?;
+        existing(records, host)
+    };
+    let sender = || -> Result<&Organization, CommandError> {
+        let organization = inside()?;
+        standing.need(Capability::InvitesSend, "invite", env)?;
+        Ok(organization)
+    };
     let found = |id| {
         records
             .invite(host, id)
@@ -49,13 +53,13 @@ pub(crate) fn decide(
     };
     let event = match command {
         InviteCommand::Send { invites, mode } => {
-            standing.need(Capability::InvitesSend, "invite", env)?;
+            let organization = sender()?;
             // "A suspended or deleted host refuses every door, approve and resend" (spec 2).
             active(records, host)?;
             return send(records, organization, &standing, actor, invites, *mode, env);
         }
         InviteCommand::Resend { invite, token } => {
-            standing.need(Capability::InvitesSend, "invite", env)?;
+            let organization = sender()?;
             active(records, host)?;
             let invite = found(*invite)?;
             Some(resend(
@@ -68,7 +72,7 @@ pub(crate) fn decide(
             )?)
         }
         InviteCommand::Revoke { invite } => {
-            standing.need(Capability::InvitesSend, "invite", env)?;
+            sender()?;
             let invite = found(*invite)?;
             match invite.phase(env.now) {
                 InvitePhase::Pending | InvitePhase::Expired => {
@@ -81,12 +85,15 @@ pub(crate) fn decide(
                 }
             }
         }
-        InviteCommand::Decline { .. } => None,
+        InviteCommand::Decline { token } => {
+            return decline(records, host, actor, token, env).map(without_items);
+        }
         InviteCommand::ReportDelivery { reports } => {
-            standing.need(Capability::InvitesSend, "invite", env)?;
+            sender()?;
             return Ok(without_items(report_delivery(records, host, reports)));
         }
         InviteCommand::Expire { invite } => {
+            inside()?;
             let invite = found(*invite)?;
             let over = invite.phase(env.now) == InvitePhase::Expired;
             (over && invite.expired_at.is_none())

@@ -4,7 +4,9 @@ use core::num::NonZeroU64;
 use core::time::Duration;
 
 use guestlist_access::Capability;
-use guestlist_types::{DisplayName, Label, MemberKind, OrgId, OrgName, RoleName, Timestamp};
+use guestlist_types::{
+    DisplayName, Label, LinkId, MemberKind, OrgId, OrgName, RoleName, Timestamp,
+};
 
 use super::command::{LinkCommand, NewToken};
 use super::event::{LinkEvent, TokenEnd};
@@ -212,74 +214,46 @@ pub(crate) fn decide(
     // Outsiders get one answer for every link, of unknown and deleted organizations too.
     standing.need_member("link")?;
     let organization = existing(records, host)?;
-    if let LinkCommand::Create {
-        link,
-        draft,
-        token,
-        as_default,
-    } = command
-    {
-        standing.need(Capability::LinksCreate, "link", env)?;
-        if *as_default
-            && let Some(id) = organization.default_link
-            && records
-                .link(host, id)
-                .is_some_and(|link| link.deleted_at.is_none())
-        {
-            // `default_link`: made on first use, the same link afterwards (spec 3).
-            return Ok(Vec::new());
-        }
-        if records.link(host, *link).is_some() {
-            return Err(CommandError::WrongLinkState {
-                status: "there already",
-            });
-        }
-        let config = new_config(organization, &standing, draft, env)?;
-        may_give(&standing, &config, records, env)?;
-        never_issued(records, token)?;
-        let created = Link {
-            id: *link,
-            host: host.clone(),
-            config,
-            status: LinkStatus::Active,
-            generation: Generation::FIRST,
-            token: Some(token.selector),
-            overlapping: Vec::new(),
-            creator: actor.user_id().cloned(),
-            created_at: env.now,
-            updated_at: env.now,
-            deleted_at: None,
-            expired_at: None,
-        };
-        let mut events = vec![Event::Link(LinkEvent::Created(Box::new(created)))];
-        if *as_default {
-            events.push(Event::Link(LinkEvent::MadeDefault { link: *link }));
-        }
-        return Ok(events);
-    }
-    let link = records
-        .link(host, command.link())
-        .filter(|link| link.deleted_at.is_none())
-        .ok_or(CommandError::NotFound { what: "link" })?;
-    // Writing down what is so already needs no right.
-    if !matches!(command, LinkCommand::Expire { .. }) {
+    let found = || {
+        records
+            .link(host, command.link())
+            .filter(|link| link.deleted_at.is_none())
+            .ok_or(CommandError::NotFound { what: "link" })
+    };
+    let managed = || -> Result<(&Link, LinkStatus), CommandError> {
+        let link = found()?;
         may_manage(&standing, link, actor, env)?;
-    }
+        Ok((link, link.status))
+    };
     let event = match command {
-        LinkCommand::Create { .. } => None,
+        LinkCommand::Create {
+            link,
+            draft,
+            token,
+            as_default,
+        } => {
+            let create = Create {
+                id: *link,
+                draft,
+                token,
+                as_default: *as_default,
+            };
+            return create.decide(records, organization, &standing, actor, env);
+        }
         LinkCommand::Refresh { token, overlap, .. } => {
+            let (link, _) = managed()?;
             Some(refresh(records, link, &standing, token, *overlap, env)?)
         }
-        LinkCommand::Disable { .. } => match link.status {
-            LinkStatus::Disabled => None,
-            LinkStatus::Active => Some(LinkEvent::Disabled {
+        LinkCommand::Disable { .. } => match managed()? {
+            (_, LinkStatus::Disabled) => None,
+            (link, LinkStatus::Active) => Some(LinkEvent::Disabled {
                 link: link.id,
                 ended: ends(records, link, env.now),
             }),
         },
-        LinkCommand::Enable { token, .. } => match link.status {
-            LinkStatus::Active => None,
-            LinkStatus::Disabled => {
+        LinkCommand::Enable { token, .. } => match managed()? {
+            (_, LinkStatus::Active) => None,
+            (link, LinkStatus::Disabled) => {
                 // A new token is a new promise of the same gift.
                 may_give(&standing, &link.config, records, env)?;
                 never_issued(records, token)?;
@@ -291,30 +265,93 @@ pub(crate) fn decide(
             }
         },
         LinkCommand::Edit { draft, .. } => {
+            let (link, _) = managed()?;
             edit(records, organization, link, &standing, draft, env)?
         }
-        LinkCommand::Delete { .. } => Some(LinkEvent::Deleted {
-            link: link.id,
-            ended: ends(records, link, env.now),
-        }),
-        LinkCommand::Reveal { .. } => match link.status {
+        LinkCommand::Delete { .. } => {
+            let (link, _) = managed()?;
+            Some(LinkEvent::Deleted {
+                link: link.id,
+                ended: ends(records, link, env.now),
+            })
+        }
+        LinkCommand::Reveal { .. } => match managed()? {
             // "The current token of an active link; retired tokens can't be revealed" (spec 3).
-            LinkStatus::Active => Some(LinkEvent::Revealed {
+            (link, LinkStatus::Active) => Some(LinkEvent::Revealed {
                 link: link.id,
                 generation: link.generation,
             }),
-            LinkStatus::Disabled => {
+            (_, status @ LinkStatus::Disabled) => {
                 return Err(CommandError::WrongLinkState {
-                    status: link.status.as_str(),
+                    status: status.as_str(),
                 });
             }
         },
+        // Writing down what is so already needs no right.
         LinkCommand::Expire { .. } => {
+            let link = found()?;
             let over = !env.now.is_before_end(link.config.expires_at);
             (over && link.expired_at.is_none()).then_some(LinkEvent::Expired { link: link.id })
         }
     };
     Ok(event.map(Event::Link).into_iter().collect())
+}
+
+struct Create<'a> {
+    id: LinkId,
+    draft: &'a LinkDraft,
+    token: &'a NewToken,
+    as_default: bool,
+}
+
+impl Create<'_> {
+    fn decide(
+        &self,
+        records: &Records,
+        organization: &Organization,
+        standing: &InOrg,
+        actor: &Actor,
+        env: &Env<'_>,
+    ) -> Result<Vec<Event>, CommandError> {
+        let host = &organization.id;
+        standing.need(Capability::LinksCreate, "link", env)?;
+        if self.as_default
+            && let Some(id) = organization.default_link
+            && records
+                .link(host, id)
+                .is_some_and(|link| link.deleted_at.is_none())
+        {
+            // `default_link`: made on first use, the same link afterwards (spec 3).
+            return Ok(Vec::new());
+        }
+        if records.link(host, self.id).is_some() {
+            return Err(CommandError::WrongLinkState {
+                status: "there already",
+            });
+        }
+        let config = new_config(organization, standing, self.draft, env)?;
+        may_give(standing, &config, records, env)?;
+        never_issued(records, self.token)?;
+        let created = Link {
+            id: self.id,
+            host: host.clone(),
+            config,
+            status: LinkStatus::Active,
+            generation: Generation::FIRST,
+            token: Some(self.token.selector),
+            overlapping: Vec::new(),
+            creator: actor.user_id().cloned(),
+            created_at: env.now,
+            updated_at: env.now,
+            deleted_at: None,
+            expired_at: None,
+        };
+        let mut events = vec![Event::Link(LinkEvent::Created(Box::new(created)))];
+        if self.as_default {
+            events.push(Event::Link(LinkEvent::MadeDefault { link: self.id }));
+        }
+        Ok(events)
+    }
 }
 
 /// No selector is ever issued twice: the row of an earlier token is never written over.

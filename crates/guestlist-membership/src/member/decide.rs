@@ -29,9 +29,6 @@ pub(crate) fn decide(
     command: &MemberCommand,
     env: &Env<'_>,
 ) -> Result<Vec<Event>, CommandError> {
-    if let MemberCommand::RestrictActing { host: other, rule } = command {
-        return restrict_acting(records, host, actor, other, rule.as_ref(), env);
-    }
     if let MemberCommand::Claim { token, .. } | MemberCommand::Accept { token, .. } = command {
         // "The host equals the host of the token; a caller's expected host can only turn success
         // into an invalid token."
@@ -246,7 +243,9 @@ pub(crate) fn decide(
         }
         // Nothing has run out.
         MemberCommand::Expire { member } => found(records, host, member).map(|_| Vec::new()),
-        MemberCommand::RestrictActing { .. } => Ok(Vec::new()),
+        MemberCommand::RestrictActing { host: other, rule } => {
+            restrict_acting(records, host, actor, other, rule.as_ref(), env)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules about an organization itself.
 
-use guestlist_access::{AccessEvent, Capability};
-use guestlist_types::{Member, OrgId};
+use guestlist_access::{AccessEvent, Capability, Grant};
+use guestlist_types::{DisplayName, Member, OrgId, OrgName, UserId};
 
 use super::command::OrganizationCommand;
 use super::event::OrganizationEvent;
@@ -56,25 +56,43 @@ pub(crate) fn decide(
     command: &OrganizationCommand,
     env: &Env<'_>,
 ) -> Result<Vec<Event>, CommandError> {
-    if let OrganizationCommand::ReserveName { name } = command {
-        return reserve_name(records, host, actor, name);
-    }
-    if let OrganizationCommand::Register { .. } = command {
-        return register(records, host, actor, command, env);
-    }
     let standing = InOrg::actor(records, actor, host, env);
-    standing.need_member("organization")?;
-    let organization = existing(records, host)?;
-    let settings_manager = || standing.need(Capability::SettingsManage, "organization", env);
+    let inside = || {
+        standing.need_member("organization")?;
+        existing(records, host)
+    };
+    let need = |capability| -> Result<&Organization, CommandError> {
+        let organization = inside()?;
+        standing.need(capability, "organization", env)?;
+        Ok(organization)
+    };
     let event = match command {
-        OrganizationCommand::ReserveName { .. } | OrganizationCommand::Register { .. } => None,
+        OrganizationCommand::ReserveName { name } => {
+            return reserve_name(records, host, actor, name);
+        }
+        OrganizationCommand::Register {
+            name,
+            display_name,
+            founder,
+            founder_grant,
+            settings,
+        } => {
+            let registration = Registration {
+                name,
+                display_name: display_name.as_ref(),
+                founder: founder.as_ref(),
+                founder_grant: founder_grant.as_deref(),
+                settings,
+            };
+            return registration.decide(records, host, actor, env);
+        }
         OrganizationCommand::Rename { name } => {
-            settings_manager()?;
+            let organization = need(Capability::SettingsManage)?;
             needs_name(records, host, name)?;
             (organization.name != *name).then(|| OrganizationEvent::Renamed { name: name.clone() })
         }
         OrganizationCommand::SetDisplayName { display_name } => {
-            settings_manager()?;
+            let organization = need(Capability::SettingsManage)?;
             (organization.display_name != *display_name).then(|| {
                 OrganizationEvent::DisplayNameChanged {
                     display_name: display_name.clone(),
@@ -82,20 +100,22 @@ pub(crate) fn decide(
             })
         }
         OrganizationCommand::Suspend => {
+            let organization = inside()?;
             system_only(actor)?;
             (organization.status == OrgStatus::Active).then_some(OrganizationEvent::Suspended)
         }
         OrganizationCommand::Resume => {
+            let organization = inside()?;
             system_only(actor)?;
             (organization.status == OrgStatus::Suspended).then_some(OrganizationEvent::Resumed)
         }
         OrganizationCommand::Delete => {
-            settings_manager()?;
+            need(Capability::SettingsManage)?;
             standing.need_rank(env.roles.owner(), env)?;
             Some(OrganizationEvent::Deleted)
         }
         OrganizationCommand::ChangeSettings { settings } => {
-            settings_manager()?;
+            let organization = need(Capability::SettingsManage)?;
             // Checks the defaults as a new link would; the ceiling is checked with each link,
             // because it is its creator who gives.
             check(settings, env)?;
@@ -127,7 +147,7 @@ pub(crate) fn decide(
             })
         }
         OrganizationCommand::PauseLinks { until } => {
-            standing.need(Capability::LinksManage, "organization", env)?;
+            let organization = need(Capability::LinksManage)?;
             if !until.holds(env.now) {
                 return Err(CommandError::InThePast);
             }
@@ -135,7 +155,7 @@ pub(crate) fn decide(
                 .then_some(OrganizationEvent::LinksPaused { until: *until })
         }
         OrganizationCommand::ResumeLinks => {
-            standing.need(Capability::LinksManage, "organization", env)?;
+            let organization = need(Capability::LinksManage)?;
             organization
                 .pause
                 .is_some()
@@ -184,7 +204,7 @@ fn reserve_name(
     records: &Records,
     host: &OrgId,
     actor: &Actor,
-    name: &guestlist_types::OrgName,
+    name: &OrgName,
 ) -> Result<Vec<Event>, CommandError> {
     system_only(actor)?;
     match records.name(name) {
@@ -197,91 +217,87 @@ fn reserve_name(
     }
 }
 
-fn needs_name(
-    records: &Records,
-    host: &OrgId,
-    name: &guestlist_types::OrgName,
-) -> Result<(), CommandError> {
+fn needs_name(records: &Records, host: &OrgId, name: &OrgName) -> Result<(), CommandError> {
     match records.name(name) {
         Some(record) if record.organization == *host => Ok(()),
         Some(_) | None => Err(CommandError::NameTaken),
     }
 }
 
-fn register(
-    records: &Records,
-    host: &OrgId,
-    actor: &Actor,
-    command: &OrganizationCommand,
-    env: &Env<'_>,
-) -> Result<Vec<Event>, CommandError> {
-    let OrganizationCommand::Register {
-        name,
-        display_name,
-        founder,
-        founder_grant,
-        settings,
-    } = command
-    else {
-        return Ok(Vec::new());
-    };
-    system_only(actor)?;
-    if let Some(known) = records.organization(host) {
-        return if known.name == *name && known.status != OrgStatus::Deleted {
-            Ok(Vec::new())
-        } else {
-            Err(CommandError::AlreadyRegistered)
-        };
-    }
-    needs_name(records, host, name)?;
-    check(settings, env)?;
-    let organization = Organization {
-        id: host.clone(),
-        name: name.clone(),
-        display_name: display_name.clone(),
-        status: OrgStatus::Active,
-        settings: (**settings).clone(),
-        pause: None,
-        default_link: None,
-        created_at: env.now,
-        updated_at: env.now,
-    };
-    let seat = if settings.seats.is_some() {
-        Seat::Taken
-    } else {
-        Seat::Kept
-    };
-    let mut events = vec![Event::Organization(OrganizationEvent::Registered(
-        Box::new(organization),
-    ))];
-    if let Some(user) = founder {
-        let opening = Opening {
-            member: Member::User(user.clone()),
-            door: Door::Founded,
-            profile: Profile::default(),
-            gift: Preset {
-                role: Some(env.roles.owner().clone()),
-                ..Preset::default()
-            },
-            expires_at: None,
-            ttl: None,
-            answers: Vec::new(),
-            message: None,
-            metadata: Metadata::EMPTY,
-            link_use: None,
-            seat,
-        };
-        events.push(Event::Member(MemberEvent::Joined {
-            opening: Box::new(opening),
-            proxy: None,
-        }));
-        events.push(Event::Organization(OrganizationEvent::OwnerAdded {
-            user: user.clone(),
-        }));
-        // Access is by grants only, so somebody has to hold the first one.
-        if let Some(grant) = founder_grant {
-            events.push(Event::Access(AccessEvent::GrantMade((**grant).clone())));
+struct Registration<'a> {
+    name: &'a OrgName,
+    display_name: Option<&'a DisplayName>,
+    founder: Option<&'a UserId>,
+    founder_grant: Option<&'a Grant>,
+    settings: &'a Settings,
+}
+
+impl Registration<'_> {
+    fn decide(
+        &self,
+        records: &Records,
+        host: &OrgId,
+        actor: &Actor,
+        env: &Env<'_>,
+    ) -> Result<Vec<Event>, CommandError> {
+        system_only(actor)?;
+        if let Some(known) = records.organization(host) {
+            return if known.name == *self.name && known.status != OrgStatus::Deleted {
+                Ok(Vec::new())
+            } else {
+                Err(CommandError::AlreadyRegistered)
+            };
         }
+        needs_name(records, host, self.name)?;
+        check(self.settings, env)?;
+        let organization = Organization {
+            id: host.clone(),
+            name: self.name.clone(),
+            display_name: self.display_name.cloned(),
+            status: OrgStatus::Active,
+            settings: self.settings.clone(),
+            pause: None,
+            default_link: None,
+            created_at: env.now,
+            updated_at: env.now,
+        };
+        let seat = if self.settings.seats.is_some() {
+            Seat::Taken
+        } else {
+            Seat::Kept
+        };
+        let mut events = vec![Event::Organization(OrganizationEvent::Registered(
+            Box::new(organization),
+        ))];
+        if let Some(user) = self.founder {
+            let opening = Opening {
+                member: Member::User(user.clone()),
+                door: Door::Founded,
+                profile: Profile::default(),
+                gift: Preset {
+                    role: Some(env.roles.owner().clone()),
+                    ..Preset::default()
+                },
+                expires_at: None,
+                ttl: None,
+                answers: Vec::new(),
+                message: None,
+                metadata: Metadata::EMPTY,
+                link_use: None,
+                seat,
+            };
+            events.push(Event::Member(MemberEvent::Joined {
+                opening: Box::new(opening),
+                proxy: None,
+            }));
+            events.push(Event::Organization(OrganizationEvent::OwnerAdded {
+                user: user.clone(),
+            }));
+            // Access is by grants only, so somebody has to hold the first one.
+            if let Some(grant) = self.founder_grant {
+                events.push(Event::Access(AccessEvent::GrantMade(grant.clone())));
+            }
+        }
+        Ok(events)
     }
-    Ok(events)
 }

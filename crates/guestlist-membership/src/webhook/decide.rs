@@ -35,44 +35,44 @@ pub(crate) fn decide(
     let standing = InOrg::actor(records, actor, host, env);
     standing.need(Capability::SettingsManage, "endpoint", env)?;
     existing(records, host)?;
-    if let WebhookCommand::Create {
-        endpoint,
-        url,
-        label,
-        events,
-        secret,
-    } = command
-    {
-        check(actor, url, events)?;
-        if records.endpoint(host, *endpoint).is_some() {
-            return Err(CommandError::AlreadyRegistered);
-        }
-        let created = Endpoint {
-            id: *endpoint,
-            organization: host.clone(),
-            url: url.clone(),
-            label: label.clone(),
-            events: events.clone(),
-            secret: *secret,
-            older_secret: None,
-            status: EndpointStatus::Enabled,
-            created_at: env.now,
-            updated_at: env.now,
-            deleted_at: None,
-        };
-        let event = WebhookEvent::Created(Box::new(created));
-        return Ok(vec![Event::Webhook(event)]);
-    }
-    let endpoint = records
-        .endpoint(host, command.endpoint())
-        .filter(|endpoint| endpoint.deleted_at.is_none())
-        .ok_or(CommandError::NotFound { what: "endpoint" })?;
-    let id = endpoint.id;
+    let found = || {
+        records
+            .endpoint(host, command.endpoint())
+            .filter(|endpoint| endpoint.deleted_at.is_none())
+            .ok_or(CommandError::NotFound { what: "endpoint" })
+    };
+    let id = command.endpoint();
     let event = match command {
-        WebhookCommand::Create { .. } => None,
+        WebhookCommand::Create {
+            url,
+            label,
+            events,
+            secret,
+            ..
+        } => {
+            check(actor, url, events)?;
+            if records.endpoint(host, id).is_some() {
+                return Err(CommandError::AlreadyRegistered);
+            }
+            let created = Endpoint {
+                id,
+                organization: host.clone(),
+                url: url.clone(),
+                label: label.clone(),
+                events: events.clone(),
+                secret: *secret,
+                older_secret: None,
+                status: EndpointStatus::Enabled,
+                created_at: env.now,
+                updated_at: env.now,
+                deleted_at: None,
+            };
+            Some(WebhookEvent::Created(Box::new(created)))
+        }
         WebhookCommand::Edit {
             url, label, events, ..
         } => {
+            let endpoint = found()?;
             check(actor, url, events)?;
             let same =
                 endpoint.url == *url && endpoint.label == *label && endpoint.events == *events;
@@ -86,6 +86,7 @@ pub(crate) fn decide(
         WebhookCommand::Rotate {
             secret, overlap, ..
         } => {
+            let endpoint = found()?;
             if *overlap > MAX_SECRET_OVERLAP {
                 return Err(CommandError::OverlapTooLong);
             }
@@ -95,11 +96,11 @@ pub(crate) fn decide(
                 until: env.now + *overlap,
             })
         }
-        WebhookCommand::Enable { .. } => match endpoint.status {
+        WebhookCommand::Enable { .. } => match found()?.status {
             EndpointStatus::Enabled => None,
             EndpointStatus::Disabled(_) => Some(WebhookEvent::Enabled { endpoint: id }),
         },
-        WebhookCommand::Disable { reason, .. } => match endpoint.status {
+        WebhookCommand::Disable { reason, .. } => match found()?.status {
             EndpointStatus::Enabled => Some(WebhookEvent::Disabled {
                 endpoint: id,
                 reason: *reason,
@@ -113,7 +114,10 @@ pub(crate) fn decide(
             }
             EndpointStatus::Disabled(_) => None,
         },
-        WebhookCommand::Delete { .. } => Some(WebhookEvent::Deleted { endpoint: id }),
+        WebhookCommand::Delete { .. } => {
+            found()?;
+            Some(WebhookEvent::Deleted { endpoint: id })
+        }
     };
     Ok(event.map(Event::Webhook).into_iter().collect())
 }

@@ -111,10 +111,44 @@ mod tests {
                 "{text:?}"
             );
         }
-        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_METADATA_BYTES));
-        assert_eq!(Metadata::from_json(&large), Err(MetadataError::TooLarge));
-        assert_eq!(Metadata::from_json(" {} "), Ok(Metadata::EMPTY));
         let deep = "{\"a\":".repeat(2000);
         assert!(Metadata::from_json(&deep).is_err());
+        assert_eq!(MetadataError::NotAnObject.code(), "metadata-not-an-object");
+        assert_eq!(MetadataError::TooLarge.code(), "metadata-too-large");
+    }
+
+    #[test]
+    fn at_most_4_kib_as_it_is_given_and_as_it_is_kept() {
+        let object = |filler: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(filler));
+        let frame = object(0).len();
+        let largest = object(MAX_METADATA_BYTES - frame);
+        let kept = Metadata::from_json(&largest).map(|metadata| metadata.as_json().len());
+        assert_eq!(kept, Ok(MAX_METADATA_BYTES));
+        for text in [object(MAX_METADATA_BYTES - frame + 1), largest + " "] {
+            assert_eq!(Metadata::from_json(&text), Err(MetadataError::TooLarge));
+        }
+        // The shortest form of a number can be longer than what was given.
+        let number = |filler: usize| format!("{{\"a\":\"{}\",\"b\":1e9}}", "x".repeat(filler));
+        let grown = Metadata::from_json(&number(0)).map(|metadata| metadata.as_json().len());
+        let growth = grown.unwrap_or(0) - number(0).len();
+        assert!(growth > 0, "`1e9` is kept as `1000000000.0`");
+        let most = MAX_METADATA_BYTES - growth - number(0).len();
+        assert!(Metadata::from_json(&number(most)).is_ok());
+        assert_eq!(
+            Metadata::from_json(&number(most + 1)),
+            Err(MetadataError::TooLarge)
+        );
+    }
+
+    #[test]
+    fn no_data_is_the_empty_object() {
+        for empty in [Metadata::default(), Metadata::EMPTY] {
+            assert!(empty.is_empty());
+            assert_eq!(empty.as_json(), "{}");
+            assert_eq!(Metadata::try_from(String::from(empty)), Ok(Metadata::EMPTY));
+        }
+        assert_eq!(Metadata::from_json(" {} "), Ok(Metadata::EMPTY));
+        let some = Metadata::from_json("{\"a\": 1}");
+        assert_eq!(some.as_ref().map(Metadata::is_empty), Ok(false));
     }
 }

@@ -200,13 +200,9 @@ fn one(
                     events.push(close(records, earlier, Closing::Replaced, None, env));
                 }
             },
-            InvitePhase::Expired if earlier.expired_at.is_none() => {
-                events.push(InviteEvent::Expired { invite: earlier.id });
-            }
-            InvitePhase::Expired
-            | InvitePhase::Accepted
-            | InvitePhase::Declined
-            | InvitePhase::Revoked => {}
+            // One whose expiry is written has given its address back already.
+            InvitePhase::Expired => events.push(InviteEvent::Expired { invite: earlier.id }),
+            InvitePhase::Accepted | InvitePhase::Declined | InvitePhase::Revoked => {}
         }
     }
     if records.invite(host, new.id).is_some() {

@@ -13,7 +13,7 @@ use crate::error::{CommandError, TokenProblem, TokenRefusal};
 use crate::event::Event;
 use crate::invite::decide::{Opened, approves_itself, close, is_for, of_token, open, siblings};
 use crate::invite::{Closing, EmailInvite, InviteStatus};
-use crate::link::{Preset, TokenRecord};
+use crate::link::TokenRecord;
 use crate::organization::Organization;
 use crate::record::Records;
 use crate::standing::InOrg;
@@ -143,13 +143,12 @@ impl ByInvite<'_> {
         );
         // "An accepted e-mail invite may add groups or raise the role, never lower it" (spec 2).
         if let (Phase::Approved, Some(record)) = (phase, membership) {
-            let gift = Preset {
-                role: role_of(member, &invite.config.preset, env)?,
-                ..invite.config.preset.clone()
-            };
+            let gift = &invite.config.preset;
+            // A role that is gone meanwhile is no gift.
+            role_of(member, gift, env)?;
             // What its sender may not give any more is not added.
             if approves_itself(records, host, invite, member.kind(), env)? {
-                events.extend(more(record, &gift, member, env)?);
+                events.extend(more(record, gift, member, env)?);
             }
             return Ok(events);
         }

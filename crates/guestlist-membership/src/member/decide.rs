@@ -228,9 +228,10 @@ pub(crate) fn decide(
             manager(Capability::MembersRemove)?;
             existing(records, host)?;
             let membership = found(records, host, member)?;
-            let nothing = membership.removed_at.is_none() && !membership.review_required;
-            Ok(unless(nothing, || MemberEvent::RemovalLifted {
-                member: member.clone(),
+            Ok(unless(membership.removed_at.is_none(), || {
+                MemberEvent::RemovalLifted {
+                    member: member.clone(),
+                }
             }))
         }
         MemberCommand::Erase {
@@ -964,7 +965,7 @@ fn may_reinstate(
         fact: "access rules",
     })?;
     let earlier = |member: &Member, episode: guestlist_access::Episode| {
-        *member == record.member && record.access_since <= episode && episode < record.episode
+        *member == record.member && record.access_since <= episode
     };
     let mut gift = Preset::default();
     for grant in book.grants() {

@@ -5,7 +5,6 @@ use guestlist_access::RoleCatalog;
 use super::ProductPreset;
 use crate::link::{JoinedBy, LinkDraft};
 use crate::organization::Settings;
-use crate::policy::AfterRejection;
 
 /// Ensue: links let organizations in, each reviewed unless its link says otherwise; a rejected
 /// organization can try again with a new claim.
@@ -14,7 +13,6 @@ pub fn ensue() -> ProductPreset {
     ProductPreset {
         roles: RoleCatalog::owner_admin_member(),
         settings: Settings {
-            after_rejection: AfterRejection::Again,
             link_defaults: LinkDraft::review().joined_by(JoinedBy::Organizations),
             ..Settings::default()
         },

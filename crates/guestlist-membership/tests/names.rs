@@ -26,7 +26,7 @@ use guestlist_membership::member::{
     Presented, Profile, ProxyUser, Seat, Status, UseChange,
 };
 use guestlist_membership::organization::{
-    NameRecord, OrgStatus, Organization, OrganizationEvent, Pause, Settings,
+    NameRecord, OrgStatus, Organization, OrganizationCommand, OrganizationEvent, Pause, Settings,
 };
 use guestlist_membership::testing::{
     START, World, arb_settings, arb_step, founder, grant_id, group_id, invite_id, link_id, org,
@@ -864,6 +864,7 @@ fn statuses_causes_and_phases() {
         (Phase::Expired, "expired", "expired"),
     ] {
         assert_eq!(phase.as_str(), text);
+        assert_eq!(phase.to_string(), text);
         assert_eq!(json(&phase), format!("\"{name}\""));
     }
     for (status, name) in [
@@ -915,6 +916,14 @@ fn what_an_event_is_about() {
             "member" => assert_eq!(invite, None, "{name}"),
             _ => assert_eq!((link, invite), (None, None), "{name}"),
         }
+        let member = match name {
+            "membership-requested" | "membership-joined" => Some(org_member(1)),
+            "invite-accepted" => Some(user_member(4)),
+            // It is about all who act for an organization.
+            "acting-restricted" => None,
+            _ => (kind == "member").then(|| user_member(4)),
+        };
+        assert_eq!(event.member(), member.as_ref(), "{name}");
     }
     assert_eq!(closed(Closing::Accepted).member(), Some(&user_member(4)));
     assert_eq!(closed(Closing::Revoked).member(), None);
@@ -1789,6 +1798,23 @@ fn whose_a_row_is_and_what_is_counted() {
     }
 }
 
+/// Where rows live is stored with them, so it never changes: the CRC-32 of what they are found by.
+#[test]
+fn homes_have_their_buckets() {
+    for (home, expected) in [
+        (Home::Organization(org(0)), 2048),
+        (Home::Name(org_name(0)), 124),
+        (Home::Consumer(consumer()), 2961),
+    ] {
+        assert_eq!(home.bucket().get(), expected, "{home:?}");
+        comes_back(&home);
+    }
+    // A token's selector leads to where its organization's rows are.
+    let token = World::new().draw(&org(0));
+    let home = Home::Organization(org(0));
+    assert_eq!(token.selector.bucket(), home.bucket());
+}
+
 #[test]
 fn the_fields_of_rows_are_pinned() {
     let keys = |row: &Row| {
@@ -1824,6 +1850,252 @@ fn the_fields_of_rows_are_pinned() {
         };
         assert_eq!(keys(&row), expected);
     }
+}
+
+/// What a refusal calls a command, and the member that a command is about.
+#[test]
+fn commands_about_members_and_invites_have_names() {
+    let member = user_member(4);
+    let proxy = ProxyUserId::from_bytes([1; 16]);
+    let profile = Profile::default();
+    let token = || presented(selector());
+    let reason = None;
+    let about_members = [
+        (
+            "claim",
+            MemberCommand::Claim {
+                token: token(),
+                member: member.clone(),
+                profile: profile.clone(),
+                answers: Vec::new(),
+                proxy,
+            },
+        ),
+        (
+            "accept",
+            MemberCommand::Accept {
+                token: token(),
+                member: member.clone(),
+                profile: profile.clone(),
+                proxy,
+            },
+        ),
+        (
+            "request",
+            MemberCommand::Request {
+                member: member.clone(),
+                profile: profile.clone(),
+                message: None,
+                answers: Vec::new(),
+                proxy,
+            },
+        ),
+        (
+            "add",
+            MemberCommand::Add {
+                member: member.clone(),
+                profile,
+                gift: Box::default(),
+                expires_at: None,
+                proxy,
+            },
+        ),
+        (
+            "approve",
+            MemberCommand::Approve {
+                member: member.clone(),
+                changes: Box::default(),
+                proxy,
+            },
+        ),
+        (
+            "reject",
+            MemberCommand::Reject {
+                member: member.clone(),
+                reason: reason.clone(),
+            },
+        ),
+        (
+            "remove",
+            MemberCommand::Remove {
+                member: member.clone(),
+                reason: reason.clone(),
+            },
+        ),
+        (
+            "cancel",
+            MemberCommand::Cancel {
+                member: member.clone(),
+            },
+        ),
+        (
+            "leave",
+            MemberCommand::Leave {
+                member: member.clone(),
+            },
+        ),
+        (
+            "change role",
+            MemberCommand::ChangeRole {
+                member: member.clone(),
+                role: role("admin"),
+            },
+        ),
+        (
+            "block",
+            MemberCommand::Block {
+                member: member.clone(),
+                reason,
+            },
+        ),
+        (
+            "unblock",
+            MemberCommand::Unblock {
+                member: member.clone(),
+            },
+        ),
+        (
+            "lift removal",
+            MemberCommand::LiftRemoval {
+                member: member.clone(),
+            },
+        ),
+        (
+            "erase",
+            MemberCommand::Erase {
+                member: member.clone(),
+                invites: Vec::new(),
+                logged: false,
+            },
+        ),
+        (
+            "expire",
+            MemberCommand::Expire {
+                member: member.clone(),
+            },
+        ),
+        (
+            "restrict acting",
+            MemberCommand::RestrictActing {
+                host: org(0),
+                rule: None,
+            },
+        ),
+    ];
+    for (name, command) in about_members {
+        assert_eq!(command.name(), name);
+        let about = (name != "restrict acting").then_some(&member);
+        assert_eq!(command.member(), about, "{name}");
+        comes_back(&command);
+        let mut command = Command::Member(command);
+        // Only doors with a token present one, for the shell to say whether it is genuine.
+        let expected = ["claim", "accept"].contains(&name).then(token);
+        assert_eq!(command.presented(), expected.as_ref(), "{name}");
+        if let Some(presented) = command.presented_mut() {
+            presented.genuine = false;
+        }
+        let told = expected.map(|token| Presented {
+            genuine: false,
+            ..token
+        });
+        assert_eq!(command.presented(), told.as_ref(), "{name}");
+        assert_eq!(command.new_tokens().count(), 0);
+    }
+    let new = || World::new().draw(&org(0));
+    let invite = invite_id(1);
+    for (name, command, presents, issued) in [
+        (
+            "send",
+            InviteCommand::Send {
+                invites: vec![
+                    NewInvite {
+                        id: invite,
+                        address: address(),
+                        draft: InviteDraft::default(),
+                        sign_on: SignOn::Usual,
+                        is_member: false,
+                        token: new(),
+                    };
+                    2
+                ],
+                mode: Mode::default(),
+            },
+            false,
+            2,
+        ),
+        (
+            "resend",
+            InviteCommand::Resend {
+                invite,
+                token: new(),
+            },
+            false,
+            1,
+        ),
+        ("revoke", InviteCommand::Revoke { invite }, false, 0),
+        (
+            "decline",
+            InviteCommand::Decline { token: token() },
+            true,
+            0,
+        ),
+        (
+            "report delivery",
+            InviteCommand::ReportDelivery {
+                reports: Vec::new(),
+            },
+            false,
+            0,
+        ),
+        ("expire", InviteCommand::Expire { invite }, false, 0),
+    ] {
+        assert_eq!(command.name(), name);
+        let mut command = Command::Invite(command);
+        assert_eq!(command.presented().is_some(), presents, "{name}");
+        assert_eq!(command.presented_mut().is_some(), presents, "{name}");
+        let tokens: Vec<_> = command.new_tokens().cloned().collect();
+        assert_eq!(tokens, vec![new(); issued], "{name}");
+    }
+    let link = link_id(1);
+    for (command, issued) in [
+        (
+            LinkCommand::Create {
+                link,
+                draft: Box::new(draft()),
+                token: new(),
+                as_default: false,
+            },
+            1,
+        ),
+        (
+            LinkCommand::Refresh {
+                link,
+                token: new(),
+                overlap: Duration::ZERO,
+            },
+            1,
+        ),
+        (LinkCommand::Enable { link, token: new() }, 1),
+        (LinkCommand::Disable { link }, 0),
+        (LinkCommand::Delete { link }, 0),
+        (LinkCommand::Reveal { link }, 0),
+        (LinkCommand::Expire { link }, 0),
+        (
+            LinkCommand::Edit {
+                link,
+                draft: Box::new(draft()),
+            },
+            0,
+        ),
+    ] {
+        assert_eq!(command.link(), link);
+        let mut command = Command::Link(command);
+        assert!(command.presented().is_none() && command.presented_mut().is_none());
+        assert!(command.new_tokens().eq(vec![&new(); issued]), "{command:?}");
+    }
+    let mut other = Command::Organization(OrganizationCommand::Suspend);
+    assert!(other.presented().is_none() && other.presented_mut().is_none());
+    assert_eq!(other.new_tokens().count(), 0);
 }
 
 #[test]

@@ -16,21 +16,21 @@ use guestlist_access::{
 };
 use guestlist_membership::link::{
     Approval, Expiry, Generation, JoinedBy, Lasting, LinkCommand, LinkCondition, LinkDraft,
-    LinkEvent, LinkStatus, MAX_OVERLAP, Preset, UseState, Uses, preview,
+    LinkEvent, LinkStatus, MAX_OVERLAP, Preset, UseState, Uses, preview, problem,
 };
 use guestlist_membership::member::{
     ActingRule, Cause, Changes, Door, MemberCommand, MemberEvent, Membership, Phase, Presented,
     Profile, Status,
 };
-use guestlist_membership::organization::{OrganizationCommand, Pause, Settings};
+use guestlist_membership::organization::{OrganizationCommand, OrganizationEvent, Pause, Settings};
 use guestlist_membership::testing::{
     START, World, founder, grant_id, group_id, link_id, org, org_member, org_name, presented, role,
     user, user_member,
 };
 use guestlist_membership::{
     Actor, AfterRejection, By, Command, CommandError, Env, Event, Fact, Joins, LinkRef, Metadata,
-    Reading, Scope, Seats, Standing, Stated, Unreachable, capabilities, decide, may_read,
-    principal_of, reach_host,
+    Reading, Scope, Seats, Standing, Stated, TokenProblem, Unreachable, active_named, capabilities,
+    decide, may_read, principal_of, reach_host, reach_own,
 };
 use guestlist_token::Selector;
 use guestlist_types::{
@@ -404,6 +404,61 @@ fn a_request_and_a_membership_expire_by_the_clock_alone() {
 }
 
 #[test]
+fn what_a_membership_is_at_a_time() {
+    let mut world = World::populated();
+    set(&mut world, |s| s.request_ttl = Some(HOUR)).unwrap();
+    let link = review(&world);
+    let shown = |world: &World, number: u8| {
+        let record = membership(world, &user_member(number));
+        let now = world.now;
+        (record.status_at(now), record.cause_at(now))
+    };
+    block(&mut world, user_member(9)).unwrap();
+    assert_eq!(shown(&world, 9), (None, None), "a block opens nothing");
+    for number in [2, 3, 4, 5, 6] {
+        claim(&mut world, number, link).unwrap();
+        assert_eq!(shown(&world, number), (Some(Status::Pending), None));
+    }
+    reject(&mut world, user_member(2)).unwrap();
+    cancel(&mut world, 3).unwrap();
+    for number in [4, 5] {
+        approve(&mut world, user_member(number)).unwrap();
+        assert_eq!(shown(&world, number), (Some(Status::Approved), None));
+    }
+    remove(&mut world, user_member(4)).unwrap();
+    leave(&mut world, 5).unwrap();
+    world.pass(HOUR);
+    for (number, status, cause) in [
+        (2, Status::Rejected, Cause::Rejected),
+        (3, Status::Cancelled, Cause::Withdrew),
+        (4, Status::Removed, Cause::Removed),
+        (5, Status::Cancelled, Cause::Left),
+        (6, Status::Cancelled, Cause::Expired),
+    ] {
+        assert_eq!(shown(&world, number), (Some(status), Some(cause)));
+    }
+}
+
+#[test]
+fn a_request_has_waited_for_so_many_whole_days() {
+    let mut world = World::populated();
+    let link = review(&world);
+    claim(&mut world, 4, link).unwrap();
+    let record = membership(&world, &user_member(4));
+    let day = HOUR * 24;
+    for (waited, days) in [
+        (Duration::ZERO, 0),
+        (day.saturating_sub(Duration::from_micros(1)), 0),
+        (day, 1),
+        (day * 3 + HOUR, 3),
+    ] {
+        assert_eq!(record.days_waiting(START + waited), days);
+    }
+    // A clock that steps back shows nobody as waiting from the future.
+    assert_eq!(record.days_waiting(Timestamp::from_micros(0)), 0);
+}
+
+#[test]
 fn an_administrator_expires_like_everybody() {
     let mut world = World::populated();
     let until = Some(world.now + MINUTE);
@@ -628,6 +683,25 @@ fn a_removal_wins_over_always_auto_and_can_be_lifted() {
     let newer = create(&mut world, 3, LinkDraft::auto());
     claim(&mut world, 4, newer).unwrap();
     assert_eq!(phase(&world, 4), Phase::Pending);
+    let lift = MemberCommand::LiftRemoval {
+        member: user_member(4),
+    };
+    refused(&world.member(0, &founder(0), lift.clone()), "done");
+    unchanged(&world.member(0, &founder(0), lift));
+    refused(&claim(&mut world, 4, old), "done");
+    assert_eq!(phase(&world, 4), Phase::Approved);
+}
+
+#[test]
+fn an_epoch_outlives_the_membership_that_follows_it() {
+    let mut world = World::populated();
+    let old = auto(&world);
+    claim(&mut world, 4, old).unwrap();
+    world.pass(MINUTE);
+    remove(&mut world, user_member(4)).unwrap();
+    add(&mut world, user_member(4), Preset::default()).unwrap();
+    leave(&mut world, 4).unwrap();
+    refused(&claim(&mut world, 4, old), "invalid-token");
     let lift = MemberCommand::LiftRemoval {
         member: user_member(4),
     };
@@ -874,6 +948,28 @@ fn approve_can_give_something_else() {
         user_member(3),
         changes,
     ));
+}
+
+#[test]
+fn a_reviewers_gift_without_a_role_gives_the_lowest() {
+    let mut world = World::populated();
+    let link = create(&mut world, 9, LinkDraft::review().role(role("admin")));
+    claim(&mut world, 4, link).unwrap();
+    let changes = Changes {
+        gift: Some(Preset::default()),
+        ..Changes::default()
+    };
+    approve_with(&mut world, &founder(0), user_member(4), changes).unwrap();
+    let record = membership(&world, &user_member(4));
+    assert_eq!(record.role, Some(role("member")), "and not the link's");
+    // Nor does a proxy user get one by whatever a reviewer says.
+    claim_org(&mut world, 1, link).unwrap();
+    let changes = Changes {
+        gift: Some(with_role("owner")),
+        ..Changes::default()
+    };
+    approve_with(&mut world, &founder(0), org_member(1), changes).unwrap();
+    assert_eq!(membership(&world, &org_member(1)).role, None);
 }
 
 #[test]
@@ -1229,6 +1325,104 @@ fn an_address_that_is_shown_is_verified() {
     refused(&world.member(0, &actor, command), "done");
 }
 
+/// "A user whose membership the host application keeps itself is in already": only that user, only
+/// there, and only with a role that counts.
+#[test]
+fn who_is_in_already_by_what_the_application_says() {
+    let of = |organization: u8, name: &str| {
+        let actor = person(4).in_organization(org(organization));
+        actor.with_role(role(name))
+    };
+    for (actor, member, expected) in [
+        (of(0, "member"), user_member(4), "already-member"),
+        (of(1, "member"), user_member(4), "done"),
+        (of(0, "nothing"), user_member(4), "done"),
+        (person(4).in_organization(org(0)), user_member(4), "done"),
+        (
+            person(4).acting_in(org(0)).with_role(role("member")),
+            user_member(4),
+            "done",
+        ),
+        (
+            person(4).in_organization(org(1)).with_role(role("owner")),
+            org_member(1),
+            "done",
+        ),
+    ] {
+        let mut world = World::populated();
+        let link = review(&world);
+        refused(&world.claim(&actor, member, link), expected);
+    }
+    // A block leaves a record without a membership, which rules over nothing.
+    let mut world = World::populated();
+    let link = review(&world);
+    block(&mut world, user_member(4)).unwrap();
+    let outcome = world.claim(&of(0, "member"), user_member(4), link);
+    refused(&outcome, "already-member");
+    // Whom the application keeps can be given something in the host, blocked or not.
+    let grant = AccessCommand::Grant {
+        id: grant_id(1),
+        to: Grantee::Member(user_member(4)),
+        actions: ActionSet::of(&[Action::Read]),
+        pattern: Pattern::parse("a/").unwrap(),
+        expires_at: None,
+    };
+    world.access(0, &founder(0), grant).unwrap();
+    assert!(reads(&world, &user_member(4), "a/key"));
+    assert!(!reads(&world, &user_member(4), "b/key"));
+    // Organizations are in by their membership alone.
+    assert!(!reads(&world, &org_member(1), "a/key"));
+    block(&mut world, org_member(1)).unwrap();
+    let grant = AccessCommand::Grant {
+        id: grant_id(2),
+        to: Grantee::Member(org_member(1)),
+        actions: ActionSet::of(&[Action::Read]),
+        pattern: Pattern::parse("a/").unwrap(),
+        expires_at: None,
+    };
+    assert!(world.access(0, &founder(0), grant).is_err());
+    assert!(!reads(&world, &org_member(1), "a/key"));
+}
+
+/// "The host application authenticates; guestlist authorizes" (spec 1): which organization a
+/// request names makes nobody a member of it.
+#[test]
+fn nobody_belongs_where_they_only_want_to_act() {
+    let mut world = World::populated();
+    let claims_to_be = person(9).acting_in(org(0)).with_role(role("owner"));
+    assert_eq!(claims_to_be.as_member_organization(), Some(org_member(0)));
+    assert_eq!(person(9).as_member_organization(), None);
+    let outcome = world.create(0, &claims_to_be, 9, LinkDraft::review());
+    refused(&outcome.map(|_| Vec::new()), "not-found");
+    let link = review(&world);
+    let for_org = person(9).acting_in(org(1)).with_role(role("owner"));
+    refused(
+        &world.claim(&for_org, org_member(1), link),
+        "not-the-member",
+    );
+    // Vouched for once and asked about another organization later: nobody vouches for that.
+    let elsewhere = person(9).in_organization(org(0)).acting_in(org(0));
+    assert!(!elsewhere.is_vouched_for());
+    assert!(
+        person(9)
+            .acting_in(org(0))
+            .in_organization(org(0))
+            .is_vouched_for()
+    );
+    // Whoever is a member by what guestlist keeps is one without being vouched for.
+    join(&mut world, 4, "admin");
+    let kept = person(4).acting_in(org(0));
+    world.create(0, &kept, 9, LinkDraft::review()).unwrap();
+    // What people are shown is no right, and is not recorded as who did it.
+    let shown = kept.clone().with_display_name("Ada".parse().unwrap());
+    assert_eq!(
+        shown.display_name().map(ToString::to_string),
+        Some("Ada".to_owned())
+    );
+    assert_eq!(kept.display_name(), None);
+    assert_eq!(shown.by(), kept.by());
+}
+
 #[test]
 fn what_a_new_link_must_not_be() {
     let mut world = World::populated();
@@ -1278,6 +1472,44 @@ fn what_a_new_link_must_not_be() {
             .map(|_| Vec::new()),
         "wrong-link-state",
     );
+    // Exactly as much as is allowed is allowed.
+    let questions = (0..20).fold(LinkDraft::auto(), |d, _| d.question("?".repeat(500)));
+    let link = create(&mut world, 9, questions);
+    let answer = |world: &mut World, answers: Vec<String>| {
+        let command = MemberCommand::Claim {
+            token: presented(link),
+            member: user_member(4),
+            profile: Profile::default(),
+            answers,
+            proxy: world.draw_proxy(),
+        };
+        world.member(0, &person(4), command)
+    };
+    let long = |chars: usize| vec!["é".repeat(chars); 20];
+    refused(&answer(&mut world, long(2001)), "too-many");
+    refused(
+        &answer(&mut world, vec![String::new(); 19]),
+        "answers-missing",
+    );
+    refused(
+        &answer(&mut world, vec![String::new(); 21]),
+        "answers-missing",
+    );
+    refused(&answer(&mut world, long(2000)), "done");
+}
+
+#[test]
+fn a_link_says_itself_whether_it_needs_review() {
+    let mut world = World::populated();
+    set(&mut world, |s| s.link_defaults = LinkDraft::auto()).unwrap();
+    create(&mut world, 8, LinkDraft::default());
+    create(&mut world, 9, LinkDraft::review());
+    let approval = |link| {
+        let link = world.records().link(&org(0), link_id(link)).unwrap();
+        link.config.approval
+    };
+    assert_eq!(approval(8), Approval::Auto, "as the settings have it");
+    assert_eq!(approval(9), Approval::Review);
 }
 
 #[test]
@@ -1438,6 +1670,32 @@ fn refresh_replaces_the_token_and_nothing_else() {
         .records()
         .link_use(&org(0), link_id(3), &user_member(4));
     assert_eq!(held.unwrap().generation, Generation::new(2));
+}
+
+#[test]
+fn every_token_of_a_link_is_a_generation_of_its_own() {
+    let mut world = World::populated();
+    let generation = |world: &World| {
+        let link = world.records().link(&org(0), link_id(1)).unwrap();
+        link.generation.get()
+    };
+    assert_eq!(generation(&world), 1);
+    for expected in 2..4 {
+        refresh(&mut world, 1, Duration::ZERO).unwrap();
+        assert_eq!(generation(&world), expected);
+    }
+    disable(&mut world, 1);
+    assert_eq!(generation(&world), 3, "it has no token now");
+    enable(&mut world, 1).unwrap();
+    assert_eq!(generation(&world), 4);
+    let link = review(&world);
+    claim(&mut world, 4, link).unwrap();
+    let door = membership(&world, &user_member(4)).door;
+    let through = Door::Link {
+        link: link_id(1),
+        generation: Generation::new(4),
+    };
+    assert_eq!(door, through, "attribution is per generation");
 }
 
 #[test]
@@ -1874,6 +2132,87 @@ fn one_error_for_every_dead_token() {
     assert_eq!(answers.first().unwrap().0, "invalid-token");
 }
 
+/// What a manager is told of a token without claiming with it, and what an audit record holds of a
+/// refusal that says nothing.
+#[test]
+fn why_a_token_opens_nothing() {
+    let mut world = World::populated();
+    let why = |world: &World, token: Selector| {
+        let env = Env {
+            now: world.now,
+            roles: &world.roles,
+            creator: &Stated::NOBODY,
+        };
+        problem(world.records(), &presented(token), &env)
+    };
+    let recorded = |world: &World, token: Selector| {
+        let outcome = world.clone().claim(&person(9), user_member(9), token);
+        match outcome.unwrap_err() {
+            CommandError::InvalidToken(refusal) => {
+                assert_eq!(refusal.code(), "invalid-token");
+                assert_eq!(format!("{refusal:?}"), r#"TokenRefusal("invalid-token")"#);
+                assert_eq!(refusal.to_string(), "this invite is not valid");
+                refusal.problem()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let creator = join(&mut world, 4, "admin");
+    let once = LinkDraft::auto().max_uses(Uses::AtMost(1));
+    let short = LinkDraft::auto().expiry(Expiry::After(HOUR));
+    let used = create(&mut world, 3, once.clone());
+    let unused = create(&mut world, 4, once);
+    let expired = create(&mut world, 5, short);
+    let orphan = world.create(0, &creator, 6, LinkDraft::auto()).unwrap();
+    let retired = review(&world);
+    let disabled = create(&mut world, 7, LinkDraft::auto());
+    let deleted = create(&mut world, 8, LinkDraft::auto());
+    for token in [used, unused, expired, orphan, retired, disabled, deleted] {
+        assert_eq!(why(&world, token), None, "they all work");
+    }
+    claim(&mut world, 3, used).unwrap();
+    leave(&mut world, 4).unwrap();
+    refresh(&mut world, 1, Duration::ZERO).unwrap();
+    disable(&mut world, 7);
+    let delete = LinkCommand::Delete { link: link_id(8) };
+    world.link(0, &founder(0), delete).unwrap();
+    world.pass(HOUR);
+    let unknown = world.draw(&org(0)).selector;
+    for (token, expected) in [
+        (unknown, TokenProblem::Unknown),
+        (used, TokenProblem::Exhausted),
+        (expired, TokenProblem::Expired),
+        (orphan, TokenProblem::CreatorNotStanding),
+        (retired, TokenProblem::Retired),
+        (disabled, TokenProblem::Disabled),
+        (deleted, TokenProblem::Deleted),
+    ] {
+        assert_eq!(why(&world, token), Some(expected));
+        assert_eq!(recorded(&world, token), expected);
+    }
+    assert_eq!(why(&world, unused), None);
+    for (command, expected) in [
+        (
+            OrganizationCommand::PauseLinks {
+                until: Pause::UntilResumed,
+            },
+            TokenProblem::Paused,
+        ),
+        (OrganizationCommand::Suspend, TokenProblem::HostNotActive),
+    ] {
+        world.organization(0, &Actor::system(), command).unwrap();
+        assert_eq!(why(&world, unused), Some(expected));
+        assert_eq!(recorded(&world, unused), expected);
+    }
+    // A manager's refusal says in every form what it is.
+    let manager = person(9).in_organization(org(0)).with_role(role("admin"));
+    let told = world.claim(&manager, user_member(9), retired).unwrap_err();
+    assert_eq!(
+        format!("{told:?}"),
+        r#"InvalidToken(TokenRefusal("token-retired"))"#
+    );
+}
+
 #[test]
 fn managers_who_act_for_another_organization_are_told_why() {
     let mut world = World::populated();
@@ -2239,6 +2578,43 @@ fn editing_somebody_elses_link_needs_both_ceilings() {
     );
 }
 
+/// "Nobody can give, by link, ... edit" (spec 6): whoever changes only the words of a link gives
+/// nothing.
+#[test]
+fn the_words_of_a_link_are_no_gift() {
+    let mut world = World::populated();
+    let admin = join(&mut world, 4, "admin");
+    let draft = LinkDraft::review()
+        .joined_by(JoinedBy::Users)
+        .grant(preset_grant(&[Action::Read], "a/"));
+    create(&mut world, 9, draft);
+    let edit = LinkDraft::default;
+    for (change, expected) in [
+        (edit().label("x".parse().unwrap()), "done"),
+        (edit().question("Why?"), "done"),
+        (
+            edit().metadata(Metadata::from_json(r#"{"a":1}"#).unwrap()),
+            "done",
+        ),
+        (edit().expiry(Expiry::After(HOUR)), "share-not-held"),
+        (edit().max_uses(Uses::AtMost(9)), "share-not-held"),
+        (edit().joined_by(JoinedBy::Both), "share-not-held"),
+        (edit().allow_member(user_member(4)), "share-not-held"),
+        (
+            edit().allow_domain(EmailDomain::parse("corp.example").unwrap()),
+            "share-not-held",
+        ),
+        (edit().membership_ttl(Lasting::For(HOUR)), "share-not-held"),
+        (LinkDraft::auto(), "share-not-held"),
+    ] {
+        let outcome = edit_by(&mut world, &admin, 9, change.clone());
+        refused(&outcome, expected);
+        if expected != "done" {
+            refused(&edit_by(&mut world, &founder(0), 9, change), "done");
+        }
+    }
+}
+
 #[test]
 fn who_may_manage_links() {
     let mut world = World::new();
@@ -2336,6 +2712,35 @@ fn ids_of_other_organizations_are_not_found() {
     }
 }
 
+/// The seats that the latest change of settings has counted.
+fn counted_seats(world: &World) -> Option<u64> {
+    let (_, _, event) = world.log().last().unwrap();
+    match event {
+        Event::Organization(OrganizationEvent::SettingsChanged { seats_taken, .. }) => *seats_taken,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn seats_are_counted_where_a_limit_begins_or_counts_otherwise() {
+    let mut world = World::populated();
+    let link = review(&world);
+    claim(&mut world, 3, link).unwrap();
+    claim(&mut world, 4, link).unwrap();
+    for (seats, expected) in [
+        (Some(places(9, true)), Some(3)),
+        (Some(places(8, true)), None),
+        (Some(places(8, false)), Some(1)),
+        (Some(places(8, true)), Some(3)),
+        (None, None),
+        (Some(places(8, false)), Some(1)),
+    ] {
+        set(&mut world, |s| s.seats = seats).unwrap();
+        assert_eq!(counted_seats(&world), expected, "{seats:?}");
+        world.check();
+    }
+}
+
 #[test]
 fn seats_are_limited() {
     for (count_pending, third) in [(false, "done"), (true, "seats-full")] {
@@ -2373,6 +2778,8 @@ fn seats_are_limited() {
         world.check();
         // Fewer seats than members: nobody is thrown out, nobody comes in.
         set(&mut world, |s| s.seats = Some(places(1, count_pending))).unwrap();
+        // Another limit doesn't count anew: those who come at the same time are counted, too.
+        assert_eq!(counted_seats(&world), None);
         world.check();
         refused(&claim(&mut world, 3, own), "invalid-token");
         refused(
@@ -2449,6 +2856,8 @@ fn reads_are_authorized() {
     };
     for (reading, admin_may, plain_may, outsider_may) in [
         (Reading::Links, "yes", "not-allowed", "not-found"),
+        (Reading::Invites, "yes", "not-allowed", "not-found"),
+        (Reading::Webhooks, "not-allowed", "not-allowed", "not-found"),
         (Reading::Requests, "yes", "not-allowed", "not-found"),
         (Reading::Members, "yes", "yes", "not-found"),
         (Reading::Membership(&own), "yes", "yes", "not-found"),
@@ -2758,16 +3167,18 @@ fn the_member_organization_says_who_acts() {
         None,
         "one way only"
     );
-    let many = ActingRule {
-        users: (0..=1000)
+    let many = |groups: usize| ActingRule {
+        users: (0..1000)
             .map(|n| format!("u{n}").parse().unwrap())
             .collect(),
-        groups: BTreeSet::new(),
+        groups: [group_id(1)].into_iter().take(groups).collect(),
     };
     refused(
-        &world.member(1, &founder(1), restrict(Some(many))),
+        &world.member(1, &founder(1), restrict(Some(many(1)))),
         "too-many",
     );
+    let most = world.member(1, &founder(1), restrict(Some(many(0))));
+    refused(&most, "done");
     let own = MemberCommand::RestrictActing {
         host: org(1),
         rule: Some(rule),
@@ -2861,6 +3272,159 @@ fn the_way_to_another_organization_is_through_the_proxy_user() {
 }
 
 #[test]
+fn what_an_actor_holds_in_its_own_organization() {
+    let mut world = World::populated();
+    let until = world.now + HOUR;
+    add_until(
+        &mut world,
+        &founder(0),
+        user_member(4),
+        with_role("member"),
+        Some(until),
+    )
+    .unwrap();
+    let reach = |world: &World, actor: &Actor| {
+        let env = Env {
+            now: world.now,
+            roles: &world.roles,
+            creator: &Stated::NOBODY,
+        };
+        reach_own(world.records(), &org(0), actor, &env).map_err(Unreachable::code)
+    };
+    let kept = reach(&world, &person(4)).unwrap();
+    assert_eq!(kept.principal.member().unwrap().member, user_member(4));
+    assert_eq!((kept.proxy, kept.until), (None, Some(until)));
+    let stated = person(9).in_organization(org(0)).with_role(role("owner"));
+    let stated = reach(&world, &stated).unwrap();
+    assert!(stated.principal.member().unwrap().role_is_owner);
+    assert_eq!(stated.until, None);
+    assert_eq!(
+        reach(&world, &person(9).acting_in(org(0))).err(),
+        Some("caller-not-in-organization")
+    );
+    world.pass(HOUR);
+    assert_eq!(
+        reach(&world, &person(4)).err(),
+        Some("caller-not-in-organization")
+    );
+    let env = Env {
+        now: world.now,
+        roles: &world.roles,
+        creator: &Stated::NOBODY,
+    };
+    let nowhere = reach_own(world.records(), &org(9), &founder(0), &env);
+    assert_eq!(nowhere, Err(Unreachable::UnknownOrganization));
+    // A caller from nowhere learns nothing about where it wants to go.
+    let homeless = person(9).in_organization(org(9));
+    for (host, expected) in [
+        (Some(org(0)), "caller-not-in-organization"),
+        (Some(org(8)), "unknown-organization"),
+        (None, "unknown-organization"),
+    ] {
+        let outcome = reach_host(world.records(), host.as_ref(), &homeless, None, &env);
+        assert_eq!(outcome.map_err(Unreachable::code).err(), Some(expected));
+    }
+    for (command, expected) in [
+        (OrganizationCommand::Suspend, "caller-not-active"),
+        (OrganizationCommand::Delete, "caller-not-active"),
+    ] {
+        world.organization(0, &Actor::system(), command).unwrap();
+        assert_eq!(reach(&world, &founder(0)).err(), Some(expected));
+    }
+}
+
+/// The way through a proxy user is open no longer than what it rests on, at either end.
+#[test]
+fn the_way_through_a_proxy_user_ends_with_the_first_membership_that_ends() {
+    for (in_own, in_host, expected) in [
+        (None, None, None),
+        (Some(2), None, Some(2)),
+        (None, Some(3), Some(3)),
+        (Some(2), Some(3), Some(2)),
+        (Some(3), Some(2), Some(2)),
+    ] {
+        let mut world = World::populated();
+        let at = |hours: Option<u32>| hours.map(|hours| START + HOUR * hours);
+        add_until(
+            &mut world,
+            &founder(0),
+            org_member(1),
+            Preset::default(),
+            at(in_host),
+        )
+        .unwrap();
+        let add = MemberCommand::Add {
+            member: user_member(4),
+            profile: Profile::default(),
+            gift: Box::default(),
+            expires_at: at(in_own),
+            proxy: world.draw_proxy(),
+        };
+        world.member(1, &founder(1), add).unwrap();
+        let env = Env {
+            now: world.now,
+            roles: &world.roles,
+            creator: &Stated::NOBODY,
+        };
+        let actor = person(4).acting_in(org(1));
+        let reached = reach_host(world.records(), Some(&org(0)), &actor, None, &env);
+        assert_eq!(reached.unwrap().until, at(expected));
+    }
+}
+
+#[test]
+fn the_host_application_acts_for_an_organization_whatever_it_restricts() {
+    let mut world = World::populated();
+    add(&mut world, org_member(1), Preset::default()).unwrap();
+    let nobody = MemberCommand::RestrictActing {
+        host: org(0),
+        rule: Some(ActingRule::default()),
+    };
+    world.member(1, &founder(1), nobody).unwrap();
+    let env = Env {
+        now: world.now,
+        roles: &world.roles,
+        creator: &Stated::NOBODY,
+    };
+    let book = world.book(&org(1));
+    for (actor, expected) in [
+        (founder(1), Err("acting-not-allowed")),
+        (Actor::system().acting_in(org(1)), Ok(())),
+    ] {
+        let reached = reach_host(world.records(), Some(&org(0)), &actor, Some(&book), &env);
+        assert_eq!(reached.map(|_| ()).map_err(Unreachable::code), expected);
+    }
+}
+
+#[test]
+fn a_name_leads_to_the_organization_that_has_it_now() {
+    let mut world = World::populated();
+    let found = |world: &World, name: u8| {
+        let found = active_named(world.records(), &org(0), &org_name(name));
+        found.map(|organization| organization.id.clone())
+    };
+    assert_eq!(found(&world, 0), Some(org(0)));
+    assert_eq!(found(&world, 1), None, "the name of another");
+    let system = Actor::system();
+    for command in [
+        OrganizationCommand::ReserveName { name: org_name(7) },
+        OrganizationCommand::Rename { name: org_name(7) },
+    ] {
+        world.organization(0, &system, command).unwrap();
+    }
+    assert_eq!(found(&world, 0), None, "a former name leads nowhere");
+    assert_eq!(found(&world, 7), Some(org(0)));
+    for (command, expected) in [
+        (OrganizationCommand::Suspend, None),
+        (OrganizationCommand::Resume, Some(org(0))),
+        (OrganizationCommand::Delete, None),
+    ] {
+        world.organization(0, &system, command).unwrap();
+        assert_eq!(found(&world, 7), expected);
+    }
+}
+
+#[test]
 fn a_group_that_is_gone_lets_nobody_act() {
     let mut world = World::populated();
     add(&mut world, org_member(1), Preset::default()).unwrap();
@@ -2930,6 +3494,36 @@ fn a_name_is_never_given_away_again() {
     for name in [0, 7] {
         refused(&world.organization(1, &system, reserve(name)), "name-taken");
     }
+}
+
+#[test]
+fn an_organization_is_shown_as_it_says() {
+    let mut world = World::populated();
+    let show = |name: Option<&str>| OrganizationCommand::SetDisplayName {
+        display_name: name.map(|name| name.parse().unwrap()),
+    };
+    let shown = |world: &World| {
+        let organization = world.records().organization(&org(0)).unwrap();
+        organization.display_name.as_ref().map(ToString::to_string)
+    };
+    unchanged(&world.organization(0, &founder(0), show(None)));
+    refused(
+        &world.organization(0, &founder(0), show(Some("Zero"))),
+        "done",
+    );
+    unchanged(&world.organization(0, &founder(0), show(Some("Zero"))));
+    assert_eq!(shown(&world), Some("Zero".to_owned()));
+    refused(&world.organization(0, &founder(0), show(None)), "done");
+    assert_eq!(shown(&world), None);
+    let admin = join(&mut world, 4, "admin");
+    refused(
+        &world.organization(0, &admin, show(Some("A"))),
+        "not-allowed",
+    );
+    refused(
+        &world.organization(0, &founder(1), show(Some("A"))),
+        "not-found",
+    );
 }
 
 #[test]

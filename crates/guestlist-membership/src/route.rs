@@ -161,16 +161,16 @@ fn may_act(rule: &ActingRule, actor: &Actor, held: &Principal, book: Option<&Acc
     {
         return true;
     }
-    let Principal::Member(member) = held else {
-        return false;
-    };
     // "Membership follows the shape" (spec 8): the groups around one's own count, too.
-    let own = book.into_iter().flat_map(|book| {
-        book.groups_of(&member.member)
-            .filter(|(episode, _)| member.episodes.contains(*episode))
-            .map(|(_, group)| group)
-    });
-    let mut next: Vec<GroupId> = member.groups.iter().copied().chain(own).collect();
+    let mut next: Vec<GroupId> = Vec::new();
+    if let Some(member) = held.member() {
+        let own = book.into_iter().flat_map(|book| {
+            book.groups_of(&member.member)
+                .filter(|(episode, _)| member.episodes.contains(*episode))
+                .map(|(_, group)| group)
+        });
+        next.extend(member.groups.iter().copied().chain(own));
+    }
     let mut seen = BTreeSet::new();
     while let Some(group) = next.pop() {
         // One that was deleted is nobody's any more, whatever rules and memberships still name.

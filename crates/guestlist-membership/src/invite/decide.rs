@@ -192,17 +192,17 @@ fn one(
         .and_then(|known| known.invite)
         .and_then(|invite| records.invite(host, invite));
     if let Some(earlier) = earlier {
-        match earlier.phase(env.now) {
+        // An address is held by an invite that waits, or by one whose expiry nobody has written.
+        if earlier.phase(env.now) == InvitePhase::Expired {
+            events.push(InviteEvent::Expired { invite: earlier.id });
+        } else {
             // "Never two live ones" (spec 4).
-            InvitePhase::Pending => match organization.settings.second_invite {
+            match organization.settings.second_invite {
                 SecondInvite::Refuse => return Err(CommandError::AlreadyInvited),
                 SecondInvite::Replace => {
                     events.push(close(records, earlier, Closing::Replaced, None, env));
                 }
-            },
-            // One whose expiry is written has given its address back already.
-            InvitePhase::Expired => events.push(InviteEvent::Expired { invite: earlier.id }),
-            InvitePhase::Accepted | InvitePhase::Declined | InvitePhase::Revoked => {}
+            }
         }
     }
     if records.invite(host, new.id).is_some() {
@@ -392,16 +392,18 @@ pub(crate) struct Opened<'a> {
     pub(crate) host: &'a Organization,
 }
 
-/// The invite that a genuine token was made for, whatever has become of it since.
-pub(crate) fn of_token<'a>(
-    records: &'a Records,
-    presented: &Presented,
-) -> Option<(&'a TokenRecord, &'a EmailInvite)> {
+/// What a genuine token was made for, whatever has become of it since.
+pub(crate) fn of_token<'a>(records: &'a Records, presented: &Presented) -> Option<Opened<'a>> {
     let token = records
         .token(presented.selector)
         .filter(|_| presented.genuine)?;
     let invite = records.invite(&token.host, token.subject.invite()?)?;
-    Some((token, invite))
+    let host = records.organization(&token.host)?;
+    Some(Opened {
+        token,
+        invite,
+        host,
+    })
 }
 
 /// What a presented token of an e-mail invite opens. The one place that says which are dead.
@@ -410,10 +412,12 @@ pub(crate) fn open<'a>(
     presented: &Presented,
     env: &Env<'_>,
 ) -> Result<Opened<'a>, TokenProblem> {
-    let (token, invite) = of_token(records, presented).ok_or(TokenProblem::Unknown)?;
-    let host = records
-        .organization(&token.host)
-        .ok_or(TokenProblem::Unknown)?;
+    let opened = of_token(records, presented).ok_or(TokenProblem::Unknown)?;
+    let Opened {
+        token,
+        invite,
+        host,
+    } = opened;
     match invite.status {
         InviteStatus::Pending => {}
         InviteStatus::Accepted | InviteStatus::Declined | InviteStatus::Revoked => {
@@ -433,11 +437,7 @@ pub(crate) fn open<'a>(
     if !stands(records, invite, host, env) {
         return Err(TokenProblem::CreatorNotStanding);
     }
-    Ok(Opened {
-        token,
-        invite,
-        host,
-    })
+    Ok(opened)
 }
 
 /// What the sender of an invite is in its host now; `None` for those of the host application.
@@ -526,7 +526,7 @@ fn decline(
     env: &Env<'_>,
 ) -> Result<Vec<Event>, CommandError> {
     let hidden = |problem| CommandError::from(TokenRefusal::hidden(problem));
-    if let Some((_, invite)) = of_token(records, token)
+    if let Some(Opened { invite, .. }) = of_token(records, token)
         && invite.host == *host
         && invite.status == InviteStatus::Declined
     {
@@ -596,14 +596,13 @@ pub fn preview(
 ) -> Result<InvitePreview, CommandError> {
     let env = &not_before(env, records);
     let hidden = |problem| CommandError::from(TokenRefusal::hidden(problem));
+    let Opened { invite, host, .. } =
+        of_token(records, presented).ok_or_else(|| hidden(TokenProblem::Unknown))?;
     let expired = match open(records, presented, env) {
         Ok(_) => false,
         Err(TokenProblem::InviteExpired) => true,
         Err(problem) => return Err(hidden(problem)),
     };
-    let unknown = || hidden(TokenProblem::Unknown);
-    let (_, invite) = of_token(records, presented).ok_or_else(unknown)?;
-    let host = records.organization(&invite.host).ok_or_else(unknown)?;
     let kind = kinds(invite.config.joined_by)
         .last()
         .unwrap_or(MemberKind::User);

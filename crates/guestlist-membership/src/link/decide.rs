@@ -523,6 +523,16 @@ pub(crate) struct Opened<'a> {
     pub(crate) host: &'a Organization,
 }
 
+/// What a genuine token was made for, whatever has become of it since.
+fn of_token<'a>(records: &'a Records, presented: &Presented) -> Option<Opened<'a>> {
+    let token = records
+        .token(presented.selector)
+        .filter(|_| presented.genuine)?;
+    let link = records.link(&token.host, token.subject.link()?)?;
+    let host = records.organization(&token.host)?;
+    Some(Opened { token, link, host })
+}
+
 /// What a presented token opens. The one place that says which tokens are dead: never issued or
 /// not genuine, retired by a refresh or by disabling, and those of a link or host that rests.
 pub(crate) fn open<'a>(
@@ -530,18 +540,8 @@ pub(crate) fn open<'a>(
     presented: &Presented,
     env: &Env<'_>,
 ) -> Result<Opened<'a>, TokenProblem> {
-    let token = records
-        .token(presented.selector)
-        .filter(|_| presented.genuine)
-        .ok_or(TokenProblem::Unknown)?;
-    let host = records
-        .organization(&token.host)
-        .ok_or(TokenProblem::Unknown)?;
-    let link = token
-        .subject
-        .link()
-        .and_then(|link| records.link(&token.host, link))
-        .ok_or(TokenProblem::Unknown)?;
+    let opened = of_token(records, presented).ok_or(TokenProblem::Unknown)?;
+    let Opened { token, link, host } = opened;
     if link.deleted_at.is_some() {
         return Err(TokenProblem::Deleted);
     }
@@ -562,7 +562,7 @@ pub(crate) fn open<'a>(
     if host.pause.is_some_and(|pause| pause.holds(env.now)) {
         return Err(TokenProblem::Paused);
     }
-    Ok(Opened { token, link, host })
+    Ok(opened)
 }
 
 /// Why a token opens nothing, for managers; `None` if it does.
@@ -706,22 +706,17 @@ pub fn preview(
     env: &Env<'_>,
 ) -> Result<LinkPreview, CommandError> {
     let env = &not_before(env, records);
+    let hidden = |problem| CommandError::from(crate::error::TokenRefusal::hidden(problem));
+    let Opened { link, host, .. } =
+        of_token(records, presented).ok_or_else(|| hidden(TokenProblem::Unknown))?;
     let problem = match open(records, presented, env) {
         Ok(_) => None,
         Err(problem @ (TokenProblem::Expired | TokenProblem::Paused)) => Some(problem),
-        Err(problem) => return Err(crate::error::TokenRefusal::hidden(problem).into()),
+        Err(problem) => return Err(hidden(problem)),
     };
-    let unknown = || CommandError::from(crate::error::TokenRefusal::hidden(TokenProblem::Unknown));
-    let token = records.token(presented.selector).ok_or_else(unknown)?;
-    let host = records.organization(&token.host).ok_or_else(unknown)?;
-    let link = token
-        .subject
-        .link()
-        .and_then(|link| records.link(&token.host, link))
-        .ok_or_else(unknown)?;
     let creator = creator(records, link, env);
     if problem.is_none() && !link_stands(records, link, host, env) {
-        return Err(crate::error::TokenRefusal::hidden(TokenProblem::CreatorNotStanding).into());
+        return Err(hidden(TokenProblem::CreatorNotStanding));
     }
     Ok(LinkPreview {
         host_name: host.name.clone(),

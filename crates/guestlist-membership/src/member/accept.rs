@@ -43,7 +43,7 @@ impl Accept<'_> {
             })
         };
         // The same person pressing the button again is told what came of it.
-        if let Some((_, invite)) = of_token(records, self.token)
+        if let Some(Opened { invite, .. }) = of_token(records, self.token)
             && invite.status == InviteStatus::Accepted
             && invite
                 .closed

@@ -770,16 +770,9 @@ fn free_seat(records: &Records, record: &Membership) -> Seat {
     let seats = records
         .organization(&record.host)
         .and_then(|host| host.settings.seats);
-    let held = seats.is_some_and(|seats| match record.status {
-        Some(super::state::Status::Pending) => seats.count_pending,
-        Some(super::state::Status::Approved) => true,
-        Some(
-            super::state::Status::Rejected
-            | super::state::Status::Removed
-            | super::state::Status::Cancelled,
-        )
-        | None => false,
-    });
+    // What ends was live: a member, or a request that waits.
+    let waits = record.status == Some(super::state::Status::Pending);
+    let held = seats.is_some_and(|seats| seats.count_pending || !waits);
     if held { Seat::Freed } else { Seat::Kept }
 }
 

@@ -127,6 +127,7 @@ fn an_accepted_invite_keeps_everything_but_address_and_message() {
     let mut world = joined();
     let before = invite(&world, 1);
     erase(&mut world, as_ada(), &[invite_id(1)]).unwrap();
+    assert!(before.config.message.is_some());
     let mut expected = before.clone();
     expected.address = invite(&world, 1).address;
     expected.config.message = None;

@@ -1256,6 +1256,25 @@ fn what_an_invite_carries_travels_to_the_membership() {
     world.check();
 }
 
+/// "A single sign-on flag per call" (spec 4): how somebody is to sign in is said with each item.
+#[test]
+fn an_invite_says_how_to_sign_in() {
+    let mut world = world();
+    for (number, sign_on) in [
+        (1, SignOn::Usual),
+        (2, SignOn::Single),
+        (3, SignOn::Elsewhere),
+    ] {
+        let text = format!("a{number}@corp.example");
+        let mut new = new(&mut world, number, &text, InviteDraft::new());
+        new.sign_on = sign_on;
+        let (items, _) = batch(&mut world, &founder(0), Mode::EachOnItsOwn, vec![new]);
+        assert_eq!(items, ["invited"]);
+        let row = world.records().invite(&org(0), invite_id(number));
+        assert_eq!(row.unwrap().config.sign_on, sign_on);
+    }
+}
+
 #[test]
 fn a_block_refuses_an_invite() {
     let mut world = world();

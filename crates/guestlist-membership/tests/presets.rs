@@ -25,7 +25,7 @@ type Outcome = Result<Vec<Event>, CommandError>;
 
 /// Two organizations of a product.
 fn product(preset: ProductPreset) -> World {
-    let mut world = World::new();
+    let mut world = World::default();
     world.roles = preset.roles;
     for number in 0..2 {
         world.register(number, preset.settings.clone());

@@ -315,6 +315,18 @@ fn only_a_host_that_reviews_nothing_lets_in_who_asks() {
 }
 
 #[test]
+fn what_can_not_be_given_is_reviewed_where_nothing_else_is() {
+    let mut world = open();
+    set(&mut world, |settings| {
+        settings.joins = Joins::AlwaysAuto;
+        settings.requests.preset = with_group();
+    });
+    delete_group(&mut world);
+    done(&ask(&mut world));
+    assert_eq!(phase(&world), Phase::Pending);
+}
+
+#[test]
 fn asking_lets_a_waiting_request_in_where_nothing_is_reviewed() {
     let mut world = open();
     let once = LinkDraft::review().max_uses(Uses::AtMost(1));

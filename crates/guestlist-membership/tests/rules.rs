@@ -16,7 +16,7 @@ use guestlist_access::{
 };
 use guestlist_membership::link::{
     Approval, Expiry, Generation, JoinedBy, Lasting, LinkCommand, LinkCondition, LinkDraft,
-    LinkEvent, LinkStatus, MAX_OVERLAP, Preset, UseState, Uses, preview, problem,
+    LinkEvent, LinkStatus, MAX_OVERLAP, Preset, TokenRecord, UseState, Uses, preview, problem,
 };
 use guestlist_membership::member::{
     ActingRule, Cause, Changes, Door, MemberCommand, MemberEvent, Membership, Phase, Presented,
@@ -29,12 +29,13 @@ use guestlist_membership::testing::{
 };
 use guestlist_membership::{
     Actor, AfterRejection, By, Command, CommandError, Env, Event, Fact, Joins, LinkRef, Metadata,
-    Reading, Scope, Seats, Standing, Stated, TokenProblem, Unreachable, active_named, capabilities,
-    decide, may_read, principal_of, reach_host, reach_own,
+    Reading, Records, Row, RowKey, Scope, Seats, Standing, Stated, TokenProblem, Unreachable,
+    active_named, capabilities, decide, evolve, may_read, principal_of, reach_host, reach_own,
 };
-use guestlist_token::Selector;
+use guestlist_token::{SEALED_BYTES, SealedToken, Selector};
 use guestlist_types::{
-    EmailAddress, EmailDomain, GroupName, Key, LinkId, Member, ProxyUserId, Reason, Timestamp,
+    DisplayName, EmailAddress, EmailDomain, GroupName, Key, LinkId, Member, ProxyUserId, Reason,
+    Timestamp,
 };
 
 type Outcome = Result<Vec<Event>, CommandError>;
@@ -1384,6 +1385,32 @@ fn who_is_in_already_by_what_the_application_says() {
     assert!(!reads(&world, &org_member(1), "a/key"));
 }
 
+#[test]
+fn a_person_has_no_handle_and_an_organization_has_its_own() {
+    let mut world = World::populated();
+    let link = auto(&world);
+    let display: DisplayName = "Org Zero".parse().unwrap();
+    for (actor, member, expected) in [
+        (person(4), user_member(4), (None, Some(display.clone()))),
+        (founder(1), org_member(1), (Some(org_name(1)), None)),
+    ] {
+        let command = MemberCommand::Claim {
+            token: presented(link),
+            member: member.clone(),
+            profile: Profile {
+                name: Some(org_name(0)),
+                display_name: Some(display.clone()),
+                email: None,
+            },
+            answers: Vec::new(),
+            proxy: world.draw_proxy(),
+        };
+        world.member(0, &actor, command).unwrap();
+        let profile = membership(&world, &member).profile;
+        assert_eq!((profile.name, profile.display_name), expected);
+    }
+}
+
 /// "The host application authenticates; guestlist authorizes" (spec 1): which organization a
 /// request names makes nobody a member of it.
 #[test]
@@ -1510,6 +1537,51 @@ fn a_link_says_itself_whether_it_needs_review() {
     };
     assert_eq!(approval(8), Approval::Auto, "as the settings have it");
     assert_eq!(approval(9), Approval::Review);
+}
+
+/// "Expired and exhausted are computed and shown beside the status" (spec 3); what is for good
+/// comes before what may pass.
+#[test]
+fn the_condition_of_a_link() {
+    use LinkCondition::{Disabled, Exhausted, Expired, Open, Paused};
+    let mut world = World::populated();
+    let draft = LinkDraft::auto()
+        .max_uses(Uses::AtMost(2))
+        .expiry(Expiry::After(HOUR));
+    create(&mut world, 9, draft);
+    let condition = |world: &World, link: u8, uses: Option<u64>, after: Duration| {
+        let host = world.records().organization(&org(0)).unwrap();
+        let link = world.records().link(&org(0), link_id(link)).unwrap();
+        link.condition(uses, host, START + after)
+    };
+    let soon = ALMOST_AN_HOUR;
+    let rests = |world: &World, expected| {
+        assert_eq!(condition(world, 1, None, HOUR), expected);
+        assert_eq!(condition(world, 9, Some(1), soon), expected);
+    };
+    rests(&world, Open);
+    assert_eq!(
+        condition(&world, 9, None, soon),
+        Open,
+        "not counted: not used up"
+    );
+    let until = Pause::Until(START + HOUR * 2);
+    let pause = OrganizationCommand::PauseLinks { until };
+    world.organization(0, &founder(0), pause).unwrap();
+    rests(&world, Paused);
+    assert_eq!(condition(&world, 1, None, HOUR * 2), Open);
+    for (uses, after, expected) in [
+        (2, soon, Exhausted),
+        (3, soon, Exhausted),
+        (2, HOUR, Expired),
+        (0, HOUR, Expired),
+    ] {
+        assert_eq!(condition(&world, 9, Some(uses), after), expected);
+    }
+    disable(&mut world, 1);
+    disable(&mut world, 9);
+    rests(&world, Disabled);
+    assert_eq!(condition(&world, 9, Some(2), HOUR), Disabled);
 }
 
 #[test]
@@ -1670,6 +1742,38 @@ fn refresh_replaces_the_token_and_nothing_else() {
         .records()
         .link_use(&org(0), link_id(3), &user_member(4));
     assert_eq!(held.unwrap().generation, Generation::new(2));
+}
+
+/// "Retired tokens can't be revealed" (spec 3): nothing is left to open.
+#[test]
+fn a_retired_token_is_sealed_no_more() {
+    for ends in ["refresh", "refresh with an overlap", "disable", "delete"] {
+        let mut world = World::populated();
+        let token = review(&world);
+        let key = RowKey::Token(token);
+        let mut records = Records::new();
+        for (key, row) in world.records().iter() {
+            records.insert(key.clone(), row.clone());
+        }
+        let sealed = TokenRecord {
+            sealed: Some(SealedToken::from_bytes([7; SEALED_BYTES])),
+            ..records.token(token).unwrap().clone()
+        };
+        records.insert(key, Row::Token(sealed));
+        let done = world.log().len();
+        let link = link_id(1);
+        match ends {
+            "refresh" => refresh(&mut world, 1, Duration::ZERO).map(|_| Vec::new()),
+            "disable" => world.link(0, &founder(0), LinkCommand::Disable { link }),
+            "delete" => world.link(0, &founder(0), LinkCommand::Delete { link }),
+            _ => refresh(&mut world, 1, HOUR).map(|_| Vec::new()),
+        }
+        .unwrap();
+        for (host, stamp, event) in &world.log()[done..] {
+            evolve(&mut records, host, stamp, event);
+        }
+        assert_eq!(records.token(token).unwrap().sealed, None, "{ends}");
+    }
 }
 
 #[test]
@@ -3079,6 +3183,55 @@ fn reinstating_is_giving() {
 }
 
 #[test]
+fn reinstating_brings_groups_back_for_those_who_may_give_them() {
+    let mut world = World::populated();
+    let admin = join(&mut world, 4, "admin");
+    let link = review(&world);
+    add(&mut world, user_member(3), Preset::default()).unwrap();
+    add(&mut world, user_member(5), Preset::default()).unwrap();
+    let read = |to| AccessCommand::Grant {
+        id: grant_id(1),
+        to,
+        actions: ActionSet::of(&[Action::Read]),
+        pattern: Pattern::parse("a/").unwrap(),
+        expires_at: None,
+    };
+    let put = |member| AccessCommand::AddToGroup {
+        group: group_id(1),
+        member,
+    };
+    for command in [
+        read(Grantee::Group(group_id(1))),
+        put(user_member(3)),
+        put(user_member(5)),
+    ] {
+        world.access(0, &founder(0), command).unwrap();
+    }
+    assert!(reads(&world, &user_member(3), "a/key"));
+    leave(&mut world, 3).unwrap();
+    assert!(!reads(&world, &user_member(3), "a/key"));
+    claim(&mut world, 3, link).unwrap();
+    let reinstate = || Changes {
+        reinstate: true,
+        ..Changes::default()
+    };
+    let by_admin = approve_with(&mut world, &admin, user_member(3), reinstate());
+    refused(&by_admin, "share-not-held");
+    // Without that they come back to what the preset gives, which is nothing.
+    let mut plainly = world.clone();
+    approve_with(&mut plainly, &admin, user_member(3), Changes::default()).unwrap();
+    assert!(!reads(&plainly, &user_member(3), "a/key"));
+    approve_with(&mut world, &founder(0), user_member(3), reinstate()).unwrap();
+    assert!(reads(&world, &user_member(3), "a/key"));
+    // What others hold, and what this member held before it came back without, is not given.
+    leave(&mut plainly, 3).unwrap();
+    claim(&mut plainly, 3, link).unwrap();
+    approve_with(&mut plainly, &admin, user_member(3), reinstate()).unwrap();
+    assert!(!reads(&plainly, &user_member(3), "a/key"));
+    assert!(reads(&plainly, &user_member(5), "a/key"));
+}
+
+#[test]
 fn the_fixed_ceiling_of_proxy_users() {
     for giver in [founder(0), Actor::system()] {
         let mut world = World::populated();
@@ -3421,6 +3574,63 @@ fn a_name_leads_to_the_organization_that_has_it_now() {
     ] {
         world.organization(0, &system, command).unwrap();
         assert_eq!(found(&world, 7), expected);
+    }
+}
+
+#[test]
+fn groups_that_are_reached_by_several_ways_are_looked_at_once() {
+    let mut world = World::populated();
+    add(&mut world, org_member(1), Preset::default()).unwrap();
+    for (id, name) in [(3, "three"), (4, "four"), (5, "apart")] {
+        let create = AccessCommand::CreateGroup {
+            id: group_id(id),
+            name: GroupName::parse(name).unwrap(),
+            internal: false,
+        };
+        world.access(1, &founder(1), create).unwrap();
+    }
+    // 1 is in 2 and 3, which are both in 4.
+    for (outer, inner) in [(2, 1), (3, 1), (4, 2), (4, 3)] {
+        let nest = AccessCommand::NestGroup {
+            outer: group_id(outer),
+            inner: group_id(inner),
+        };
+        world.access(1, &founder(1), nest).unwrap();
+    }
+    let actor = person(4).in_organization(org(1)).with_role(role("member"));
+    let put = AccessCommand::AddToGroup {
+        group: group_id(1),
+        member: user_member(4),
+    };
+    world.access(1, &founder(1), put).unwrap();
+    for (group, expected) in [
+        (1, None),
+        (2, None),
+        (3, None),
+        (4, None),
+        (5, Some("acting-not-allowed")),
+    ] {
+        let restrict = MemberCommand::RestrictActing {
+            host: org(0),
+            rule: Some(ActingRule {
+                users: BTreeSet::new(),
+                groups: BTreeSet::from([group_id(group)]),
+            }),
+        };
+        world.member(1, &founder(1), restrict).unwrap();
+        let env = Env {
+            now: world.now,
+            roles: &world.roles,
+            creator: &Stated::NOBODY,
+        };
+        let book = world.book(&org(1));
+        let reach = |book| reach_host(world.records(), Some(&org(0)), &actor, book, &env);
+        assert_eq!(
+            reach(Some(&book)).map_err(Unreachable::code).err(),
+            expected
+        );
+        // Without the groups nobody is known to be in one.
+        assert_eq!(reach(None).err(), Some(Unreachable::ActingNotAllowed));
     }
 }
 

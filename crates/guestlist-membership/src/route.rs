@@ -162,15 +162,15 @@ fn may_act(rule: &ActingRule, actor: &Actor, held: &Principal, book: Option<&Acc
         return true;
     }
     // "Membership follows the shape" (spec 8): the groups around one's own count, too.
-    let mut next: Vec<GroupId> = Vec::new();
-    if let Some(member) = held.member() {
+    let around = |member: &MemberPrincipal| {
         let own = book.into_iter().flat_map(|book| {
             book.groups_of(&member.member)
                 .filter(|(episode, _)| member.episodes.contains(*episode))
                 .map(|(_, group)| group)
         });
-        next.extend(member.groups.iter().copied().chain(own));
-    }
+        member.groups.iter().copied().chain(own).collect()
+    };
+    let mut next: Vec<GroupId> = held.member().map(around).unwrap_or_default();
     let mut seen = BTreeSet::new();
     while let Some(group) = next.pop() {
         // One that was deleted is nobody's any more, whatever rules and memberships still name.

@@ -2368,6 +2368,12 @@ fn a_preview_changes_nothing_and_shows_what_the_link_is() {
         show(&world, link).unwrap().condition,
         LinkCondition::Exhausted
     );
+    // A link is not shown whose creator no longer stands for it.
+    let creator = join(&mut world, 5, "admin");
+    let orphan = world.create(0, &creator, 9, LinkDraft::auto()).unwrap();
+    assert!(show(&world, orphan).is_ok());
+    leave(&mut world, 5).unwrap();
+    assert_eq!(show(&world, orphan).unwrap_err().code(), "invalid-token");
     world.pass(HOUR);
     assert_eq!(
         show(&world, link).unwrap().condition,
@@ -3758,6 +3764,14 @@ fn registering_twice() {
     );
     refused(&world.organization(8, &system, register(8)), "name-taken");
     refused(&world.organization(8, &system, register(0)), "name-taken");
+    // A deleted organization is not registered again, under its own name either.
+    world
+        .organization(0, &founder(0), OrganizationCommand::Delete)
+        .unwrap();
+    refused(
+        &world.organization(0, &system, register(0)),
+        "already-registered",
+    );
 }
 
 #[test]

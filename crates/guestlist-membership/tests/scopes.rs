@@ -406,7 +406,14 @@ fn without_a_fact_there_is_no_answer() {
         .send(0, &founder(0), 1, address(1), with_group.clone())
         .unwrap();
     let ada = person(4).with_verified_email(address(1));
+    let bob = person(5);
     let member = || user_member(4);
+    let reviewed = world.records().link(&org(0), link_id(1)).unwrap().token;
+    set(&mut world, |settings| settings.joins = Joins::LinkDecides);
+    world
+        .claim(&person(6), user_member(6), reviewed.unwrap())
+        .unwrap();
+    set(&mut world, |settings| settings.joins = Joins::AlwaysAuto);
     let seats = {
         let mut settings = settings(&world);
         settings.seats = Some(Seats {
@@ -431,6 +438,18 @@ fn without_a_fact_there_is_no_answer() {
     for (actor, command, left_out) in [
         (&ada, claim(token, member()), "access rules"),
         (&ada, request(member()), "access rules"),
+        (&bob, request(user_member(5)), "access rules"),
+        (
+            &founder(0),
+            approve(
+                user_member(6),
+                Changes {
+                    reinstate: true,
+                    ..Changes::default()
+                },
+            ),
+            "access rules",
+        ),
         (
             &ada,
             Command::Member(MemberCommand::Accept {

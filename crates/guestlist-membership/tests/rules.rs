@@ -1805,6 +1805,7 @@ fn every_token_of_a_link_is_a_generation_of_its_own() {
 #[test]
 fn an_overlap_is_at_most_a_day_and_only_gets_shorter() {
     let mut world = World::populated();
+    assert_eq!(MAX_OVERLAP, HOUR * 24);
     let too_long = MAX_OVERLAP + Duration::from_micros(1);
     assert_eq!(
         refresh(&mut world, 2, too_long),

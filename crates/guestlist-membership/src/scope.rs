@@ -319,7 +319,7 @@ impl Scope {
                 .is_some_and(|link| link.config.preset.reaches_keys())
     }
 
-    fn keys_of(&self, fact: &Fact, host: &OrgId, records: &Records, want: &mut impl FnMut(RowKey)) {
+    fn keys_of(&self, fact: &Fact, host: &OrgId, records: &Records, want: &mut dyn FnMut(RowKey)) {
         match fact {
             Fact::Name(name) => want(RowKey::Name(name.clone())),
             Fact::Token(selector) => want(RowKey::Token(*selector)),
@@ -447,7 +447,7 @@ impl Scope {
 }
 
 /// The rows that an address leads to.
-fn known(address: &EmailAddress, host: &OrgId, records: &Records, want: &mut impl FnMut(RowKey)) {
+fn known(address: &EmailAddress, host: &OrgId, records: &Records, want: &mut dyn FnMut(RowKey)) {
     want(RowKey::Address(host.clone(), address.clone()));
     let Some(record) = records.address(host, address) else {
         return;

@@ -76,7 +76,7 @@ pub(crate) fn decide(
             let invite = found(*invite)?;
             match invite.phase(env.now) {
                 InvitePhase::Pending | InvitePhase::Expired => {
-                    Some(close(records, invite, Closing::Revoked, None, env))
+                    Some(close(invite, Closing::Revoked, None, env))
                 }
                 InvitePhase::Revoked => None,
                 // "Revoke, decline and resend only from pending" (spec 4).
@@ -200,7 +200,7 @@ fn one(
             match organization.settings.second_invite {
                 SecondInvite::Refuse => return Err(CommandError::AlreadyInvited),
                 SecondInvite::Replace => {
-                    events.push(close(records, earlier, Closing::Replaced, None, env));
+                    events.push(close(earlier, Closing::Replaced, None, env));
                 }
             }
         }
@@ -289,22 +289,16 @@ fn may_give(
 }
 
 /// The tokens of an invite, ended now.
-fn ends(records: &Records, invite: &EmailInvite, env: &Env<'_>) -> Vec<TokenEnd> {
-    let selector = invite.token.into_iter();
-    selector
-        .map(|selector| {
-            let until = records.token(selector).and_then(|token| token.valid_until);
-            TokenEnd {
-                selector,
-                at: until.map_or(env.now, |until| until.min(env.now)),
-            }
-        })
-        .collect()
+fn ends(invite: &EmailInvite, env: &Env<'_>) -> Vec<TokenEnd> {
+    let end = |selector| TokenEnd {
+        selector,
+        at: env.now,
+    };
+    invite.token.map(end).into_iter().collect()
 }
 
 /// The end of an invite.
 pub(crate) fn close(
-    records: &Records,
     invite: &EmailInvite,
     closing: Closing,
     member: Option<&Member>,
@@ -313,7 +307,7 @@ pub(crate) fn close(
     InviteEvent::Closed {
         invite: invite.id,
         closing,
-        ended: ends(records, invite, env),
+        ended: ends(invite, env),
         member: member.cloned(),
     }
 }
@@ -359,7 +353,7 @@ fn resend(
         invite: invite.id,
         generation: invite.generation.next(),
         selector: token.selector,
-        ended: ends(records, invite, env),
+        ended: ends(invite, env),
         expires_at: invite.config.lasts.map(|lasts| env.now + lasts),
     })
 }
@@ -537,7 +531,7 @@ fn decline(
         .filter(|opened| opened.host.id == *host)
         .ok_or_else(|| hidden(TokenProblem::Unknown))?;
     is_for(opened.invite, actor, &opened.host.settings)?;
-    let closed = close(records, opened.invite, Closing::Declined, None, env);
+    let closed = close(opened.invite, Closing::Declined, None, env);
     Ok(vec![Event::Invite(closed)])
 }
 

@@ -92,7 +92,7 @@ impl ByInvite<'_> {
         records: &Records,
         actor: &Actor,
         profile: &Profile,
-        refuse: &impl Fn(TokenProblem) -> CommandError,
+        refuse: &dyn Fn(TokenProblem) -> CommandError,
         env: &Env<'_>,
     ) -> Result<Vec<Event>, CommandError> {
         let Self {
@@ -134,12 +134,12 @@ impl ByInvite<'_> {
                 coming_back(record, host, None, env)?;
             }
         }
-        let accepted = close(records, invite, Closing::Accepted, Some(member), env);
+        let accepted = close(invite, Closing::Accepted, Some(member), env);
         let mut events = vec![Event::Invite(accepted)];
         // "Accepting closes that person's other pending invites of the same host" (spec 2).
         events.extend(
             siblings(records, &host.id, actor, invite, env)
-                .map(|other| Event::Invite(close(records, other, Closing::Joined, None, env))),
+                .map(|other| Event::Invite(close(other, Closing::Joined, None, env))),
         );
         // "An accepted e-mail invite may add groups or raise the role, never lower it" (spec 2).
         if let (Phase::Approved, Some(record)) = (phase, membership) {

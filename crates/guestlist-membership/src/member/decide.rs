@@ -392,7 +392,7 @@ impl Claim<'_> {
         actor: &Actor,
         Opened { token, link, host }: Opened<'_>,
         creator: Option<&InOrg>,
-        refuse: &impl Fn(TokenProblem) -> CommandError,
+        refuse: &dyn Fn(TokenProblem) -> CommandError,
         env: &Env<'_>,
     ) -> Result<Vec<Event>, CommandError> {
         let profile = may_come(records, &host.id, actor, self.member, self.profile, env)?;

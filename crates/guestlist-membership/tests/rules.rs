@@ -2237,6 +2237,32 @@ fn one_error_for_every_dead_token() {
     assert_eq!(answers.first().unwrap().0, "invalid-token");
 }
 
+/// Exhausted comes first for everybody but those who used the link up.
+#[test]
+fn whoever_has_a_use_of_an_exhausted_link_is_told_what_else_is_wrong() {
+    let mut world = World::populated();
+    let draft = || LinkDraft::auto().max_uses(Uses::AtMost(1));
+    let once = create(&mut world, 9, draft());
+    claim(&mut world, 4, once).unwrap();
+    leave(&mut world, 4).unwrap();
+    for number in [3, 4] {
+        block(&mut world, user_member(number)).unwrap();
+    }
+    refused(&claim(&mut world, 4, once), "blocked");
+    refused(&claim(&mut world, 3, once), "invalid-token");
+    // A use that was given back is none.
+    let again = create(
+        &mut world,
+        10,
+        LinkDraft::review().max_uses(Uses::AtMost(1)),
+    );
+    claim(&mut world, 5, again).unwrap();
+    reject(&mut world, user_member(5)).unwrap();
+    claim(&mut world, 6, again).unwrap();
+    block(&mut world, user_member(5)).unwrap();
+    refused(&claim(&mut world, 5, again), "invalid-token");
+}
+
 /// What a manager is told of a token without claiming with it, and what an audit record holds of a
 /// refusal that says nothing.
 #[test]
@@ -2369,6 +2395,8 @@ fn a_preview_changes_nothing_and_shows_what_the_link_is() {
         show(&world, link).unwrap().condition,
         LinkCondition::Exhausted
     );
+    let unknown = world.draw(&org(0)).selector;
+    assert_eq!(show(&world, unknown).unwrap_err().code(), "invalid-token");
     // A link is not shown whose creator no longer stands for it.
     let creator = join(&mut world, 5, "admin");
     let orphan = world.create(0, &creator, 9, LinkDraft::auto()).unwrap();

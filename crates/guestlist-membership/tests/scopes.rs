@@ -12,15 +12,15 @@ use std::collections::BTreeSet;
 use guestlist_access::AccessCommand;
 use guestlist_membership::invite::InviteDraft;
 use guestlist_membership::link::{Generation, LinkCommand, LinkDraft, Preset, Uses};
-use guestlist_membership::member::{ActingRule, Changes, MemberCommand, Profile};
+use guestlist_membership::member::{ActingRule, Changes, MemberCommand, MemberEvent, Profile};
 use guestlist_membership::organization::{OrganizationCommand, Settings};
 use guestlist_membership::testing::{
     World, address, founder, group_id, invite_id, link_id, org, org_member, org_name, presented,
     user, user_member,
 };
 use guestlist_membership::{
-    Actor, Command, Env, Fact, InviteRef, Joins, LinkRef, Records, Root, RowKey, Scope, Seats,
-    Sequence, Stated, decide,
+    Actor, Command, Env, Event, Fact, InviteRef, Joins, LinkRef, Records, Root, Row, RowKey, Scope,
+    Seats, Sequence, Stated, decide, evolve,
 };
 use guestlist_token::Selector;
 use guestlist_types::{ConsumerName, EmailAddress, EndpointId, GroupName, Member, ProxyUserId};
@@ -374,6 +374,44 @@ impl guestlist_membership::Loaded for Nothing {
     fn records(&self) -> &Records {
         &self.0
     }
+}
+
+/// What a commit writes is what has changed since the rows were loaded, with what was there first.
+#[test]
+fn changes_are_told_with_what_was_there_before() {
+    let mut world = World::populated();
+    let token = world.records().link(&org(0), link_id(1)).unwrap().token;
+    let command = claim(token.unwrap(), user_member(4));
+    let before = loaded(&world, &person(4), &command);
+    assert_eq!(before.changes().count(), 0, "loading is no change");
+    let mut after = before.clone();
+    world.run(&org(0), &person(4), &command).unwrap();
+    let key = RowKey::Membership(org(0), user_member(4));
+    let (host, stamp, event) = world.log().last().unwrap();
+    evolve(&mut after, host, stamp, event);
+    let changed: Vec<_> = after.changes().collect();
+    let requested = world.records().get(&key);
+    assert!(requested.is_some() && changed.contains(&(&key, None, requested)));
+    for (changed, was, is) in changed {
+        assert_eq!(was, before.get(changed), "{changed:?}");
+        assert_eq!(is, world.records().get(changed), "{changed:?}");
+    }
+    // Changed twice, it is still told what was there at first; taken away, that nothing is left.
+    let mut acting = world.load(&Scope::of(org(1), vec![Fact::ActingIn(org(0))]));
+    let rule = RowKey::Acting(org(1), org(0));
+    let restricted = |rule: Option<ActingRule>| {
+        let host = org(0);
+        Event::Member(MemberEvent::ActingRestricted { host, rule })
+    };
+    let users = |number| ActingRule {
+        users: BTreeSet::from([user(number)]),
+        groups: BTreeSet::new(),
+    };
+    acting.insert(rule.clone(), Row::Acting(users(1)));
+    evolve(&mut acting, &org(1), stamp, &restricted(Some(users(2))));
+    evolve(&mut acting, &org(1), stamp, &restricted(None));
+    let changed: Vec<_> = acting.changes().collect();
+    assert_eq!(changed, [(&rule, Some(&Row::Acting(users(1))), None)]);
 }
 
 /// A person with a thousand verified addresses makes no scope of a thousand rows.

@@ -2416,6 +2416,8 @@ fn a_preview_changes_nothing_and_shows_what_the_link_is() {
         show(&world, auto(&world)).unwrap().condition,
         LinkCondition::Paused
     );
+    // Nor while it rests for another reason, too.
+    assert_eq!(show(&world, orphan).unwrap_err().code(), "invalid-token");
     let retired = auto(&world);
     refresh(&mut world, 2, Duration::ZERO).unwrap();
     assert_eq!(show(&world, retired).unwrap_err().code(), "invalid-token");

@@ -709,15 +709,15 @@ pub fn preview(
     let hidden = |problem| CommandError::from(crate::error::TokenRefusal::hidden(problem));
     let Opened { link, host, .. } =
         of_token(records, presented).ok_or_else(|| hidden(TokenProblem::Unknown))?;
-    let problem = match open(records, presented, env) {
-        Ok(_) => None,
-        Err(problem @ (TokenProblem::Expired | TokenProblem::Paused)) => Some(problem),
+    match open(records, presented, env) {
+        Ok(_) | Err(TokenProblem::Expired | TokenProblem::Paused) => {}
         Err(problem) => return Err(hidden(problem)),
-    };
-    let creator = creator(records, link, env);
-    if problem.is_none() && !link_stands(records, link, host, env) {
+    }
+    // Whatever else it rests for.
+    if !link_stands(records, link, host, env) {
         return Err(hidden(TokenProblem::CreatorNotStanding));
     }
+    let creator = creator(records, link, env);
     Ok(LinkPreview {
         host_name: host.name.clone(),
         host_display_name: host.display_name.clone(),

@@ -474,4 +474,41 @@ pub(crate) const DEFECTS: &[Defect] = &[
             "a_consumer_goes_on_where_it_acknowledged",
         ),
     },
+    // Access rules in memory.
+    Defect {
+        name: "older-copy-misses-a-change",
+        breaks: "M13: a decision sees every change that was committed before it began",
+        file: "crates/guestlist/src/rules.rs",
+        text: "rules.catch_up(revision, behind.iter().chain(events));",
+        replacement: "rules.catch_up(revision, events);",
+        job: job(
+            "guestlist",
+            "lib",
+            "rules::tests::changes_are_made_to_the_copy_that_nobody_reads",
+        ),
+    },
+    Defect {
+        name: "rules-of-any-revision",
+        breaks: "M13: a decision is made on the access rules of the revision that was read",
+        file: "crates/guestlist/src/rules.rs",
+        text: "(rules.revision == revision).then_some(rules)",
+        replacement: "Some(rules)",
+        job: job(
+            "guestlist",
+            "lib",
+            "rules::tests::the_shelf_keeps_to_its_budget_and_never_goes_back",
+        ),
+    },
+    Defect {
+        name: "gap-in-the-log-of-rules",
+        breaks: "M13: access rules are brought up to date by all that has changed, or read whole",
+        file: "crates/guestlist-store/src/changes.rs",
+        text: "revision == self.reached || revision == self.reached.next();",
+        replacement: "revision >= self.reached;",
+        job: job(
+            "guestlist-store",
+            "lib",
+            "changes::tests::each_step_must_be_there",
+        ),
+    },
 ];

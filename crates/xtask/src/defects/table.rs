@@ -153,7 +153,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         text: "            config,
             status: LinkStatus::Active,",
         replacement: r#"            config: LinkConfig {
-                label: Label::parse(&token.tag.mac().map(|byte| format!("{byte:02x}")).concat()).ok(),
+                label: Label::parse(&self.token.tag.mac().map(|byte| format!("{byte:02x}")).concat()).ok(),
                 ..config
             },
             status: LinkStatus::Active,"#,

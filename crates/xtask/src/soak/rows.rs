@@ -338,7 +338,7 @@ pub(crate) const ROWS: &[Row] = &[
         usual: 0,
         night: 5_000_000,
         release: 100_000_000,
-        piece: 500_000,
+        piece: 20_000,
     },
     Row {
         name: "F21",
@@ -348,7 +348,7 @@ pub(crate) const ROWS: &[Row] = &[
         usual: 0,
         night: 1_000_000,
         release: 200_000_000,
-        piece: 200_000,
+        piece: 20_000,
     },
     Row {
         name: "F22",

@@ -217,8 +217,8 @@ impl AccessIndex {
     /// The memory that it takes, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        // Twins are rare, and the nodes of their trees are not ours to count: about 64 bytes each.
-        let twins: usize = self.twins.values().map(|set| 64 * (1 + set.len())).sum();
+        // Twins are rare, and the nodes of their trees are not ours to count: this is about right.
+        let twins: usize = self.twins.values().map(|set| 300 + 48 * set.len()).sum();
         size_of::<Self>()
             + self.rows.bytes()
             + self.entries.bytes()

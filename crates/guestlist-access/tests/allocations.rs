@@ -95,3 +95,140 @@ fn a_check_allocates_nothing() {
         assert!(allowed > 20, "{allowed}");
     }
 }
+
+fn user(number: u8) -> Member {
+    Member::User(UserId::parse(&format!("user_{number}")).unwrap())
+}
+
+fn nested(outer: u8, inner: u8) -> AccessChange {
+    AccessChange::PutGroupMember {
+        group: group(outer),
+        member: GroupMember::Group(group(inner)),
+    }
+}
+
+fn inside(outer: u8, member: u8) -> AccessChange {
+    let member = GroupMember::Member {
+        member: user(member),
+        episode: Episode::NONE,
+    };
+    AccessChange::PutGroupMember {
+        group: group(outer),
+        member,
+    }
+}
+
+fn to(member: u8) -> Subject {
+    Subject::Member {
+        member: user(member),
+        episode: Episode::NONE,
+    }
+}
+
+fn grant(id: [u8; 2], subject: Subject, ends: bool, text: &str) -> AccessChange {
+    AccessChange::PutGrant(Grant {
+        id: grant_id(id),
+        giver: Giver::System,
+        at: NOW,
+        expires_at: ends.then(|| Timestamp::from_micros(9)),
+        subject,
+        actions: ActionSet::of(&[Action::Read]),
+        pattern: Pattern::parse(text).unwrap(),
+    })
+}
+
+fn grant_id([high, low]: [u8; 2]) -> GrantId {
+    GrantId::from_bytes([[high; 8], [low; 8]].concat().try_into().unwrap())
+}
+
+/// What an index says of its memory is what the allocator says.
+#[test]
+fn memory_is_told_to_the_byte() {
+    let mut index = None;
+    let new = allocation_counter::measure(|| index = Some(AccessIndex::new()));
+    let (mut index, mut held) = (index.unwrap(), new.bytes_current);
+    let mut apply = |change: &AccessChange| {
+        held += allocation_counter::measure(|| index.apply(change)).bytes_current;
+        let told = index.memory() - size_of::<AccessIndex>();
+        assert_eq!(i64::try_from(told), Ok(held), "{change:?}");
+    };
+    // Put there, taken away and put there again: room that is free counts as well.
+    for _ in 0..2 {
+        for number in 0..100 {
+            let text = format!("area/{number}/{}", "x".repeat(number.into()));
+            apply(&nested(number + 1, number));
+            apply(&inside(number, number / 2));
+            apply(&grant(
+                [0, number],
+                Subject::Group(group(number)),
+                true,
+                &text,
+            ));
+            apply(&grant([1, number], to(number), false, &text));
+            // So many for one that they are spread over buckets.
+            for copy in 0..4 {
+                let text = format!("{copy}/{text}");
+                apply(&grant([2 + copy, number], to(7), copy == 0, &text));
+            }
+        }
+        for number in 0..100 {
+            for id in 0..6 {
+                apply(&AccessChange::DeleteGrant(grant_id([id, number])));
+            }
+            apply(&AccessChange::DeleteGroupMember {
+                group: group(number + 1),
+                member: GroupMember::Group(group(number)),
+            });
+        }
+    }
+    assert!(index.memory() > 10_000, "{}", index.memory());
+}
+
+/// So is what a compiled principal says of its own.
+#[test]
+fn memory_of_what_is_compiled_is_told_to_the_byte() {
+    let mut index = AccessIndex::new();
+    for number in 0..200 {
+        for (high, subject) in [(0, to(1)), (1, Subject::Group(group(1))), (2, to(2))] {
+            if high < 2 || number < 5 {
+                index.apply(&grant(
+                    [high, number],
+                    subject,
+                    false,
+                    &format!("s/{number}/"),
+                ));
+            }
+        }
+        index.apply(&nested(number + 1, number));
+    }
+    for (member, groups) in [(1, vec![]), (2, vec![]), (2, vec![group(1)]), (3, vec![])] {
+        let mut principal = MemberPrincipal::new(user(member), Episodes::none());
+        principal.groups = groups;
+        let principal = Principal::Member(principal);
+        let resolved = index.principal(&principal);
+        let mut compiled = None;
+        let held = allocation_counter::measure(|| compiled = Some(resolved.compile()));
+        let told = compiled.as_ref().unwrap().memory() - size_of_val(compiled.as_ref().unwrap());
+        assert_eq!(i64::try_from(told), Ok(held.bytes_current), "{member}");
+    }
+}
+
+/// Grants alike are kept in trees, whose memory is told about.
+#[test]
+fn memory_of_grants_alike_is_told_about() {
+    for (subjects, copies) in [(100, 2), (1, 200)] {
+        let mut index = AccessIndex::new();
+        let mut held = 0;
+        for subject in 0..subjects {
+            for copy in 0..copies {
+                let change = grant([subject, copy], to(subject), true, "alike");
+                held += allocation_counter::measure(|| index.apply(&change)).bytes_current;
+            }
+        }
+        let told = i64::try_from(index.memory()).unwrap();
+        assert!(
+            (held * 3 / 4..held * 5 / 4).contains(&told),
+            "{told} for {held}"
+        );
+    }
+}

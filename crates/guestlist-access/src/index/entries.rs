@@ -434,14 +434,13 @@ impl Entries {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let spreads = self
-            .spreads
-            .iter()
-            .map(|spread| size_of::<Spread>() + spread.buckets.capacity() * size_of::<List>());
+        let buckets = self.spreads.iter().map(|spread| spread.buckets.capacity());
         2 * self.tags.capacity()
             + self.bits.capacity()
             + 4 * (self.patterns.capacity() + self.rows.capacity())
             + self.blocks.bytes()
-            + spreads.sum::<usize>()
+            + self.spreads.capacity() * size_of::<Spread>()
+            + 4 * self.free_spreads.capacity()
+            + buckets.sum::<usize>() * size_of::<List>()
     }
 }

@@ -156,7 +156,12 @@ impl Holders {
         self.live += 1;
         match (before, first) {
             (Some(before), _) => self.all[before as usize].next = added,
-            (None, Some(first)) => self.set_first(hasher, name, first, Some(added)),
+            (None, Some(first)) => {
+                let hash = self.hash(hasher, name);
+                if let Some(found) = self.table.find_mut(hash, |found| *found == first) {
+                    *found = added;
+                }
+            }
             (None, None) => {
                 let hash = self.hash(hasher, name);
                 let (all, names) = (&self.all, &self.names);
@@ -167,19 +172,6 @@ impl Holders {
             }
         }
         added
-    }
-
-    fn set_first(&mut self, hasher: Hasher, name: Name, first: u32, to: Option<u32>) {
-        let hash = self.hash(hasher, name);
-        let entry = self.table.find_entry(hash, |found| *found == first);
-        if let Ok(mut entry) = entry {
-            match to {
-                Some(to) => *entry.get_mut() = to,
-                None => {
-                    entry.remove();
-                }
-            }
-        }
     }
 
     /// Whether the holder wasn't in that group.
@@ -202,13 +194,8 @@ impl Holders {
         }
         let hash = self.hash(hasher, holder.name);
         let same = |first: &u32| self.get(*first).name == holder.name;
-        let Some(first) = self.table.find(hash, same).copied() else {
-            return;
-        };
-        if first == dropped {
-            let next = (holder.next != NONE).then_some(holder.next);
-            self.set_first(hasher, holder.name, first, next);
-        } else {
+        let first = self.table.find(hash, same).copied().unwrap_or(dropped);
+        if first != dropped {
             let before = self
                 .chain(Some(first))
                 .find(|(_, before)| before.next == dropped)
@@ -216,6 +203,12 @@ impl Holders {
             if let Some(before) = before {
                 self.all[before as usize].next = holder.next;
             }
+        } else if holder.next != NONE {
+            if let Some(found) = self.table.find_mut(hash, |found| *found == dropped) {
+                *found = holder.next;
+            }
+        } else if let Ok(entry) = self.table.find_entry(hash, |found| *found == dropped) {
+            entry.remove();
         }
         if self.names.end_use(holder.name.text()) {
             self.names.drop(holder.name.text());

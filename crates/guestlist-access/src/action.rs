@@ -270,6 +270,14 @@ mod tests {
         assert!(serde_json::from_str::<ActionSet>("255").is_err());
     }
 
+    #[test]
+    fn sets_are_shown_as_lists_of_names() {
+        let set = ActionSet::of(&[Action::PublicRead, Action::Share, Action::Read]);
+        assert_eq!(set.to_string(), "read, share, public_read");
+        assert_eq!(format!("{set:?}"), "{Read, Share, PublicRead}");
+        assert_eq!(ActionSet::EMPTY.to_string(), "");
+    }
+
     proptest! {
         #[test]
         fn sets_behave_like_sets(a in arb_action_set(), b in arb_action_set()) {

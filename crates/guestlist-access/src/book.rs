@@ -594,7 +594,41 @@ mod tests {
         assert_eq!(Episode::new(u32::MAX).next().get(), u32::MAX);
     }
 
+    #[test]
+    fn a_revision_is_what_the_store_says() {
+        let mut book = AccessBook::new();
+        assert_eq!(book.revision(), 0);
+        book.set_revision(7);
+        book.apply(&AccessChange::DeleteGroup(GroupId::from_bytes([1; 16])));
+        assert_eq!(book.revision(), 7);
+    }
+
     proptest! {
+        #[test]
+        fn the_members_named_are_those_of_the_rows(rows in arb_rows()) {
+            let book = book_of(&rows);
+            let named: BTreeSet<Member> = rows
+                .iter()
+                .filter_map(|row| {
+                    if let AccessChange::PutGroupMember {
+                        member: GroupMember::Member { member, .. },
+                        ..
+                    } = row
+                    {
+                        Some(member.clone())
+                    } else if let AccessChange::PutGrant(grant) = row
+                        // Of several grants with one id the last is there.
+                        && let Subject::Member { member, .. } = &book.grant(grant.id)?.subject
+                    {
+                        Some(member.clone())
+                    } else {
+                        None
+                    }
+                })
+                .collect();
+            prop_assert_eq!(book.members_named().collect::<BTreeSet<_>>(), named);
+        }
+
         #[test]
         fn incremental_is_rebuilt(changes in vec(arb_change(), 0..60)) {
             let mut book = AccessBook::new();

@@ -206,6 +206,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_member_of_a_command_is_whom_it_puts_takes_or_gives_to() {
+        let group = GroupId::from_bytes([1; 16]);
+        let ada = Member::User(guestlist_types::UserId::parse("ada").unwrap());
+        let member = ada.clone();
+        let add = AccessCommand::AddToGroup { group, member };
+        let member = ada.clone();
+        let remove = AccessCommand::RemoveFromGroup { group, member };
+        let grant = |to| AccessCommand::Grant {
+            id: GrantId::from_bytes([2; 16]),
+            to,
+            actions: ActionSet::ALL,
+            pattern: Pattern::all(),
+            expires_at: None,
+        };
+        for (command, member) in [
+            (&add, Some(&ada)),
+            (&remove, Some(&ada)),
+            (&grant(Grantee::Member(ada.clone())), Some(&ada)),
+            (&grant(Grantee::Group(group)), None),
+            (&grant(Grantee::Organization(Audience::Everyone)), None),
+            (&AccessCommand::SetExternalGroup(Some(group)), None),
+        ] {
+            assert_eq!(command.member(), member, "{command:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn stored_commands_come_back(command in arb_command()) {

@@ -339,6 +339,22 @@ mod tests {
     }
 
     #[test]
+    fn texts_come_in_by_parsing_only() {
+        for text in ["a/b/", "a", "", "a//", "/"] {
+            assert_eq!(text.parse(), Pattern::parse(text), "{text:?}");
+            assert_eq!(Pattern::try_from(text), Pattern::parse(text), "{text:?}");
+        }
+        assert_eq!(Pattern::from(key("a/b")), pattern("a/b"));
+    }
+
+    #[test]
+    fn patterns_are_shown_as_texts() {
+        assert_eq!(format!("{:?}", pattern("a/")), r#"Pattern("a/")"#);
+        assert_eq!(format!("{:?}", pattern("k")), r#"Pattern("k")"#);
+        assert_eq!(format!("{:?}", Pattern::all()), "Pattern(all)");
+    }
+
+    #[test]
     fn codes_are_pinned() {
         for (error, code) in [
             (PatternError::Empty, "pattern-empty"),

@@ -688,6 +688,14 @@ fn repeating_changes_nothing() {
             "{command:?}"
         );
     }
+    let again = grant(1, to_ada.clone(), &[Action::Read], "k");
+    let (roles, later) = (RoleCatalog::owner_admin_member(), Timestamp::from_micros(9));
+    let answer = decide_change(&book, &again, &owner.hand(), Some(of(&ada)), &roles, later);
+    assert_eq!(
+        code(&answer),
+        "unchanged",
+        "and a grant is as old as it was"
+    );
     let other = AccessCommand::CreateGroup {
         id: g(1),
         name: GroupName::parse("other").unwrap(),

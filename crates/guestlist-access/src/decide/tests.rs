@@ -107,6 +107,32 @@ fn codes_are_pinned() {
     }
 }
 
+#[test]
+fn groups_of_a_principal_are_those_it_is_directly_in() {
+    let (ada, acme) = (user("ada"), org("acme"));
+    let external = AccessHead {
+        external_group: Some(group_id(5)),
+        ..AccessHead::default()
+    };
+    let mut rows = vec![AccessChange::Head(external), nested(4, 2)];
+    rows.extend((1..=6).map(|number| group(number, number == 6)));
+    for member in [&ada, &acme] {
+        rows.extend([inside(2, member, 1), inside(3, member, 2)]);
+        rows.extend([inside(6, member, 1), inside(9, member, 1)]);
+    }
+    let book = book_of(&rows);
+    // 4 is not direct, 3 of another episode, 9 not there; 6 is internal, 5 for proxy users.
+    for (member, numbers) in [(&ada, &[1, 2, 6][..]), (&acme, &[1, 2, 5])] {
+        let episodes = Episodes::only(Episode::new(1));
+        let mut principal = MemberPrincipal::new(member.clone(), episodes);
+        principal.groups = vec![group_id(2), group_id(1)];
+        let found = crate::groups_of(&book, &principal);
+        let found: Vec<GroupId> = found.iter().map(|group| group.id).collect();
+        let expected: Vec<GroupId> = numbers.iter().copied().map(group_id).collect();
+        assert_eq!(found, expected, "{member}");
+    }
+}
+
 /// CVE-2026-71433: `starts_with` without a boundary leaked siblings.
 #[test]
 fn a_grant_on_a_prefix_leaks_no_sibling() {
@@ -721,6 +747,17 @@ proptest! {
                     prop_assert!(coverage.contains(key));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_held_whole_is_included_in_what_is_readable(
+        book in arb_book(), principal in arb_principal(), pattern in arb_pattern(),
+    ) {
+        for action in Action::ALL {
+            let coverage = readable(&book, &principal, action, NOW);
+            let whole = includes(&book, &principal, action, &pattern, NOW);
+            prop_assert_eq!(whole, coverage.includes(&pattern), "{}", action);
         }
     }
 

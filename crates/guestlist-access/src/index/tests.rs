@@ -114,6 +114,8 @@ fn compare(
             let decision = decide(book, principal, action, key, now);
             assert_eq!(resolved.allows(action, key, now), decision.is_allowed());
             assert_eq!(compiled.allows(action, key, now), decision.is_allowed());
+            let again = compiled.resolved();
+            assert_eq!(again.allows(action, key, now), decision.is_allowed());
             assert_eq!(
                 resolved.decide(action, key, now),
                 decision,
@@ -244,6 +246,41 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_index_says_what_is_in_it() {
+    let mut life = Life {
+        numbers: Numbers(3),
+        recent: Vec::new(),
+    };
+    let mut book = AccessBook::new();
+    for _ in 0..300 {
+        book.apply(&life.change());
+    }
+    book.set_revision(7);
+    let mut index = AccessIndex::from(&book);
+    assert_eq!(index.revision(), 7);
+    assert_eq!(index.grants(), book.grants().count());
+    let contents = index.contents();
+    let texts: BTreeSet<&str> = book.grants().map(|grant| grant.pattern.as_str()).collect();
+    assert_eq!(
+        format!("{index:?}"),
+        format!(
+            "AccessIndex {{ revision: 7, grants: {}, patterns: {}, groups: {}, members: {}, .. }}",
+            book.grants().count(),
+            texts.len(),
+            contents.groups.len(),
+            contents.members.len(),
+        )
+    );
+    assert!(
+        [contents.groups.len(), contents.members.len()]
+            .iter()
+            .all(|n| *n > 1)
+    );
+    index.set_revision(8);
+    assert_eq!(index.revision(), 8);
 }
 
 /// Numbers that are the same in every run.

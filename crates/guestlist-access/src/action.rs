@@ -197,13 +197,8 @@ impl fmt::Debug for ActionSet {
 
 impl fmt::Display for ActionSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, action) in self.iter().enumerate() {
-            if index > 0 {
-                f.write_str(", ")?;
-            }
-            f.write_str(action.as_str())?;
-        }
-        Ok(())
+        let names: Vec<&str> = self.iter().map(Action::as_str).collect();
+        f.write_str(&names.join(", "))
     }
 }
 

@@ -190,6 +190,55 @@ fn a_subject_has_as_many_grants_as_it_likes() {
     assert!(!reads(&index, 1, "area00/item0/k"));
 }
 
+/// From one grant to more than are kept in a row, and back: each is found, and nothing else.
+#[test]
+fn lists_of_every_length_are_looked_through() {
+    let texts: Vec<String> = (0..150).map(|number| format!("k{number}")).collect();
+    let keys: Vec<Key> = texts.iter().map(|text| key(text)).collect();
+    let mut index = AccessIndex::new();
+    let more = (0..150).map(|number| (number, true));
+    let less = (0..150).rev().map(|number| (number, false));
+    for (number, put) in more.chain(less) {
+        let change = if put {
+            grant(number, to_user(1), Action::Read, &texts[number as usize])
+        } else {
+            AccessChange::DeleteGrant(GrantId::from_bytes(id(number)))
+        };
+        index.apply(&change);
+        let ada = principal(1);
+        let resolved = index.principal(&ada);
+        let compiled = resolved.compile();
+        for (at, key) in (0..).zip(&keys) {
+            let expected = at < number + u32::from(put);
+            assert_eq!(resolved.allows(Action::Read, key, NOW), expected, "{key}");
+            assert_eq!(compiled.allows(Action::Read, key, NOW), expected, "{key}");
+        }
+    }
+}
+
+/// Hashes say where to look, and no more: among so many some collide.
+#[test]
+fn hashes_that_collide_decide_nothing() {
+    let mut index = AccessIndex::new();
+    for number in 0..128 {
+        let text = format!("own/{number}");
+        index.apply(&grant(number, to_user(1), Action::Read, &text));
+    }
+    let keys: Vec<Key> = (0..20_000)
+        .map(|number| key(&format!("k{number}")))
+        .collect();
+    for (number, key) in (1000..).zip(&keys) {
+        index.apply(&grant(number, to_user(2), Action::Read, key.as_str()));
+    }
+    let (ada, bob) = (principal(1), principal(2));
+    let (ada, bob) = (index.principal(&ada), index.principal(&bob));
+    for key in &keys {
+        assert!(!ada.allows(Action::Read, key, NOW), "{key}");
+        assert!(ada.actions(key, NOW).is_empty(), "{key}");
+        assert!(bob.allows(Action::Read, key, NOW), "{key}");
+    }
+}
+
 /// The same pattern a million times: a check looks at it once, and the last one to end counts.
 #[test]
 fn a_million_grants_alike_are_looked_at_once() {

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::AccessIndex;
 use crate::book::{AccessChange, AccessHead, Episode, Giver, Group, GroupMember};
 use crate::pattern::PatternKind;
 use crate::principal::Episodes;
@@ -534,6 +535,9 @@ fn near_misses_are_bounded() {
         NOW,
     );
     assert_eq!(explanation.near_misses.len(), MAX_NEAR_MISSES);
+    let (index, ada) = (AccessIndex::from(&book), principal(&user("ada"), 1));
+    let by_index = index.principal(&ada).explain(Action::Read, &key("k"), NOW);
+    assert_eq!(by_index, explanation);
 }
 
 /// The definition once more, from rows alone: no index, no order, a fixpoint instead of a search,

@@ -99,7 +99,7 @@ impl AccessIndex {
         key: &Key,
         now: Timestamp,
     ) -> Option<GrantId> {
-        let mask = mask(subject, action.into());
+        let mask = mask(subject, action);
         let list = self.list(subject);
         let mut first = None;
         self.each_batch(key, &mut |wanted| {
@@ -164,14 +164,12 @@ enum Held<'a> {
     Member(List),
 }
 
-/// The actions that answer for `actions` where a subject has them: what everybody may be told may
+/// The actions that answer for `action` where a subject has them: what everybody may be told may
 /// be read.
-const fn mask(subject: SubjectNumber, actions: ActionSet) -> u8 {
-    if subject.0 == EVERYONE && actions.contains(Action::Read) {
-        actions.bits() | ActionSet::of(&[Action::PublicRead]).bits()
-    } else {
-        actions.bits()
-    }
+const fn mask(subject: SubjectNumber, action: Action) -> u8 {
+    let told = subject.0 == EVERYONE && matches!(action, Action::Read);
+    let other = if told { Action::PublicRead } else { action };
+    ActionSet::of(&[action, other]).bits()
 }
 
 impl<'a> Resolved<'a> {
@@ -267,7 +265,7 @@ impl<'a> Resolved<'a> {
         index.each_batch(key, &mut |wanted| {
             self.each_held(wanted, &mut |is_everyone, place, which| {
                 let mut held = index.entries.bits(place) & !ENDS;
-                if is_everyone && held & mask(SubjectNumber(EVERYONE), Action::Read.into()) != 0 {
+                if is_everyone && held & mask(SubjectNumber(EVERYONE), Action::Read) != 0 {
                     held |= ActionSet::from(Action::Read).bits();
                 }
                 if held & !bits != 0
@@ -300,7 +298,7 @@ impl<'a> Resolved<'a> {
         let index = self.index;
         let mut texts: Vec<&str> = Vec::new();
         let mut take = |subject: SubjectNumber, list: List| {
-            let mask = mask(subject, action.into());
+            let mask = mask(subject, action);
             for place in index.entries.all(list) {
                 if index.entries.bits(place) & mask != 0 && index.is_live(place, now) {
                     texts.push(index.patterns.texts().str(index.entries.pattern(place)));
@@ -401,7 +399,7 @@ impl<'a> Resolved<'a> {
         now: Timestamp,
     ) -> Vec<(GrantId, Result<(), Miss>)> {
         let index = self.index;
-        let mask = mask(subject, action.into());
+        let mask = mask(subject, action);
         let mut found = Vec::new();
         for place in index.entries.all(index.list(subject)) {
             let text = index.patterns.texts().str(index.entries.pattern(place));
@@ -587,7 +585,7 @@ impl<'a> Look<'a> {
         Self {
             index,
             own: ActionSet::from(action).bits(),
-            everyone: mask(SubjectNumber(EVERYONE), action.into()),
+            everyone: mask(SubjectNumber(EVERYONE), action),
             key,
             now,
         }

@@ -187,6 +187,29 @@ mod tests {
         assert_eq!(classes.len(), different.len());
     }
 
+    /// Room for an eighth more at most, and seldom anew.
+    #[test]
+    fn vectors_grow_by_an_eighth() {
+        let (mut appended, mut extended) = (Vec::new(), Vec::new());
+        let mut moves = [0, 0];
+        for number in 0..20_000 {
+            let before = [appended.capacity(), extended.capacity()];
+            append(&mut appended, number);
+            // Mostly by a little, once by a lot.
+            let len = if number == 9_000 { 30_000 } else { number };
+            extend(&mut extended, len, 7);
+            let after = [appended.capacity(), extended.capacity()];
+            for at in 0..2 {
+                moves[at] += usize::from(before[at] != after[at]);
+                let most = [appended.len(), extended.len()][at] * 9 / 8 + 16;
+                assert!(after[at] <= most, "{number} {after:?}");
+            }
+        }
+        assert_eq!(appended.len(), 20_000);
+        assert_eq!(extended, [7].repeat(30_000));
+        assert!(moves.iter().all(|moves| *moves < 70), "{moves:?}");
+    }
+
     proptest! {
         #[test]
         fn spans_are_sets_apart(

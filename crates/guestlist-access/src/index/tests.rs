@@ -248,6 +248,33 @@ proptest! {
     }
 }
 
+/// One pattern with one set of actions after the other, until they are spread over buckets.
+#[test]
+fn a_pattern_has_many_sets_of_actions() {
+    let ada = Member::User(UserId::parse("ada").unwrap());
+    let principal = MemberPrincipal::new(ada.clone(), Episodes::none()).into();
+    let key = Key::parse("k").unwrap();
+    let (mut book, mut index) = (AccessBook::new(), AccessIndex::new());
+    for number in (0..64).rev() {
+        let change = AccessChange::PutGrant(Grant {
+            id: GrantId::from_bytes([number; 16]),
+            giver: Giver::System,
+            at: NOW,
+            expires_at: None,
+            subject: Subject::Member {
+                member: ada.clone(),
+                episode: Episode::NONE,
+            },
+            actions: ActionSet::from_bits(number),
+            pattern: Pattern::from(key.clone()),
+        });
+        book.apply(&change);
+        index.apply(&change);
+        compare(&book, &index, &principal, core::slice::from_ref(&key), NOW);
+    }
+    assert_eq!(index.contents().grants.len(), 64);
+}
+
 #[test]
 fn an_index_says_what_is_in_it() {
     let mut life = Life {

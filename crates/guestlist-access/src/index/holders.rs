@@ -36,6 +36,12 @@ const fn kind_bit(kind: MemberKind) -> u32 {
     }
 }
 
+/// Users and organizations of the same ids lie apart.
+#[inline]
+fn hash(hasher: Hasher, id: &[u8], kind: u32) -> u64 {
+    hasher.text(id) ^ u64::from(kind)
+}
+
 /// A member in one of its episodes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Holder {
@@ -84,7 +90,7 @@ impl Holders {
     }
 
     fn hash(&self, hasher: Hasher, name: Name) -> u64 {
-        hasher.text(self.names.get(name.text())) ^ u64::from(name.kind_bit())
+        hash(hasher, self.names.get(name.text()), name.kind_bit())
     }
 
     /// The first holder of this member; the others follow it.
@@ -95,8 +101,7 @@ impl Holders {
             let name = self.get(*holder).name;
             name.kind_bit() == kind && self.names.is(name.text(), id)
         };
-        let hash = hasher.text(id) ^ u64::from(kind);
-        self.table.find(hash, same).copied()
+        self.table.find(hash(hasher, id, kind), same).copied()
     }
 
     /// A holder and those of later episodes.
@@ -167,7 +172,7 @@ impl Holders {
                 let (all, names) = (&self.all, &self.names);
                 self.table.insert_unique(hash, added, |first| {
                     let name = all[*first as usize].name;
-                    hasher.text(names.get(name.text())) ^ u64::from(name.kind_bit())
+                    self::hash(hasher, names.get(name.text()), name.kind_bit())
                 });
             }
         }

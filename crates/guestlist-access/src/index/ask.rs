@@ -261,18 +261,18 @@ impl<'a> Resolved<'a> {
     #[must_use]
     pub fn actions(&self, key: &Key, now: Timestamp) -> ActionSet {
         let index = self.index;
-        let mut bits = 0;
+        let mut found = ActionSet::EMPTY;
         index.each_batch(key, &mut |wanted| {
             self.each_held(wanted, &mut |is_everyone, place, which| {
-                let mut held = index.entries.bits(place) & !ENDS;
-                if is_everyone && held & mask(SubjectNumber(EVERYONE), Action::Read) != 0 {
-                    held |= ActionSet::from(Action::Read).bits();
+                let mut held = ActionSet::from_bits(index.entries.bits(place));
+                if is_everyone && held.contains(Action::PublicRead) {
+                    held = held.union(Action::Read.into());
                 }
-                if held & !bits != 0
+                if !held.is_subset(found)
                     && index.is_pattern(place, key, wanted.end(which))
                     && index.is_live(place, now)
                 {
-                    bits |= held;
+                    found = found.union(held);
                 }
                 false
             })
@@ -282,7 +282,7 @@ impl<'a> Resolved<'a> {
             .filter(|(_, _, pattern)| pattern.covers(key))
             .map(|(_, actions, _)| actions);
         carried
-            .fold(ActionSet::from_bits(bits), ActionSet::union)
+            .fold(found, ActionSet::union)
             .iter()
             .filter(|action| ceiling(self.member, *action).is_none())
             .collect()

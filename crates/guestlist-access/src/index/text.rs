@@ -354,6 +354,24 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_told_by_all_of_it() {
+        let long = "a".repeat(257);
+        let mut texts = Texts::default();
+        let all = ["", "a", "ab", "ac", "abc", "aaaaaaaaa", "aaaaaaaab", &long];
+        let kept = all.map(|text| (texts.add(text.as_bytes()), text));
+        for (at, text) in kept {
+            assert_eq!(texts.str(at), text);
+            for other in all {
+                assert_eq!(
+                    texts.is(at, other.as_bytes()),
+                    text == other,
+                    "{text} {other}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_slash_is_told_from_what_follows_it() {
         let ends: Vec<usize> = prefixes(Hasher::default(), "a/...b/..c")
             .iter()

@@ -260,6 +260,8 @@ mod tests {
         let json = serde_json::to_string(&set).unwrap();
         assert_eq!(json, r#"["read","public_read"]"#);
         assert_eq!(postcard::to_allocvec(&set).unwrap(), [0b10_0001]);
+        let bytes = Action::ALL.map(|action| postcard::to_allocvec(&ActionSet::from(action)));
+        assert_eq!(bytes, [1, 2, 4, 8, 16, 32].map(|byte| Ok(vec![byte])));
         assert!(postcard::from_bytes::<ActionSet>(&[0b100_0000]).is_err());
         assert!(serde_json::from_str::<ActionSet>(r#"["write"]"#).is_err());
         assert!(serde_json::from_str::<ActionSet>("255").is_err());

@@ -348,7 +348,7 @@ pub(crate) const ROWS: &[Row] = &[
         usual: 0,
         night: 1_000_000,
         release: 200_000_000,
-        piece: 20_000,
+        piece: 5_000,
     },
     Row {
         name: "F22",

@@ -563,7 +563,10 @@ mod tests {
 
     #[test]
     fn whoever_reads_meets_whole_rules() {
-        let held = Arc::new(Held::new(Arc::new(Rules::new(Revision::new(1), book(1)))));
+        let mut first = (*book(1)).clone();
+        first.set_revision(1);
+        let first = Rules::new(Revision::new(1), Arc::new(first));
+        let held = Arc::new(Held::new(Arc::new(first)));
         let last = 300;
         thread::scope(|scope| {
             for _ in 0..2 {

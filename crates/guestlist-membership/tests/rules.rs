@@ -3376,6 +3376,12 @@ fn the_member_organization_says_who_acts() {
     refused(&world.member(1, &founder(1), own), "own-organization");
     refused(&world.member(1, &founder(1), restrict(None)), "done");
     unchanged(&world.member(1, &founder(1), restrict(None)));
+    // Strangers don't learn that an organization was deleted.
+    let deletion = OrganizationCommand::Delete;
+    world.organization(1, &Actor::system(), deletion).unwrap();
+    let gone = "organization-not-active";
+    refused(&world.member(1, &founder(1), restrict(None)), gone);
+    refused(&world.member(1, &founder(0), restrict(None)), "not-found");
 }
 
 #[test]

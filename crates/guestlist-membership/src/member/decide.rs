@@ -1193,9 +1193,9 @@ fn restrict_acting(
     rule: Option<&ActingRule>,
     env: &Env<'_>,
 ) -> Result<Vec<Event>, CommandError> {
-    existing(records, organization)?;
     let standing = InOrg::actor(records, actor, organization, env);
     standing.need(Capability::MembershipsManage, "organization", env)?;
+    existing(records, organization)?;
     // "An organization can't join itself": it has no proxy user there.
     if organization == host {
         return Err(CommandError::OwnOrganization);

@@ -6,6 +6,9 @@
     reason = "a test that can't set up its world has failed"
 )]
 
+#[path = "common/outcome.rs"]
+mod outcome;
+
 use guestlist_access::{Capability, Role, RoleCatalog};
 use guestlist_membership::invite::InviteDraft;
 use guestlist_membership::link::{Approval, JoinedBy, LinkDraft, Preset};
@@ -15,13 +18,13 @@ use guestlist_membership::presets::{ProductPreset, ejento, ensue, gitbook, teamw
 use guestlist_membership::testing::{
     World, founder, link_id, org, org_member, role, user, user_member,
 };
-use guestlist_membership::{Actor, CommandError, Event, Joins};
+use guestlist_membership::{Actor, Joins};
 use guestlist_token::Selector;
 use guestlist_types::{EmailAddress, Member, RoleName};
 
-const ADA: &str = "ada@corp.example";
+use outcome::{done, refused};
 
-type Outcome = Result<Vec<Event>, CommandError>;
+const ADA: &str = "ada@corp.example";
 
 /// Two organizations of a product.
 fn product(preset: ProductPreset) -> World {
@@ -83,21 +86,6 @@ fn reject(world: &mut World, member: Member) {
 fn role_of(world: &World, member: &Member) -> Option<RoleName> {
     let record = world.records().membership(&org(0), member);
     record.expect("a membership").role.clone()
-}
-
-#[track_caller]
-fn refused(outcome: &Outcome, expected: &str) {
-    let code = match outcome {
-        Ok(events) if events.is_empty() => "unchanged",
-        Ok(_) => "done",
-        Err(error) => error.code(),
-    };
-    assert_eq!(code, expected, "{outcome:?}");
-}
-
-#[track_caller]
-fn done(outcome: &Outcome) {
-    refused(outcome, "done");
 }
 
 /// A link with nothing but what the settings say.

@@ -6,6 +6,9 @@
     reason = "a test that can't set up its world has failed"
 )]
 
+#[path = "common/outcome.rs"]
+mod outcome;
+
 use core::time::Duration;
 use std::collections::BTreeSet;
 
@@ -17,10 +20,10 @@ use guestlist_membership::webhook::{
     DisabledFor, Endpoint, EndpointStatus, MAX_EVENT_NAMES, MAX_SECRET_OVERLAP, SecretVersion,
     WebhookCommand,
 };
-use guestlist_membership::{Actor, Command, CommandError, Event};
+use guestlist_membership::{Actor, Command};
 use guestlist_types::{EndpointId, EndpointUrl, Label};
 
-type Outcome = Result<Vec<Event>, CommandError>;
+use outcome::{Outcome, done, refused};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const MICRO: Duration = Duration::from_micros(1);
@@ -110,21 +113,6 @@ fn signing(world: &World) -> Vec<u32> {
     let secrets = endpoint(world);
     let generations = secrets.secrets(world.now).map(|secret| secret.generation);
     generations.collect()
-}
-
-#[track_caller]
-fn refused(outcome: &Outcome, expected: &str) {
-    let code = match outcome {
-        Ok(events) if events.is_empty() => "unchanged",
-        Ok(_) => "done",
-        Err(error) => error.code(),
-    };
-    assert_eq!(code, expected, "{outcome:?}");
-}
-
-#[track_caller]
-fn done(outcome: &Outcome) {
-    refused(outcome, "done");
 }
 
 #[track_caller]

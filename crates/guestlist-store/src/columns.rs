@@ -295,6 +295,7 @@ pub fn row_values(key: &RowKey, row: &Row, revision: u64) -> Result<Vec<Value>, 
                 .as_ref()
                 .map(guestlist_types::InviteId::as_bytes)
                 .into(),
+            // The one whose membership is loaded with the address.
             record
                 .members
                 .first()

@@ -1,6 +1,8 @@
 //! What the tests of several doors have in common. The organization 0 is the host, user 0 its
 //! founder, and user 4 is Ada.
 
+mod outcome;
+
 use core::time::Duration;
 
 use guestlist_access::{Capability, Role, RoleCatalog};
@@ -8,11 +10,11 @@ use guestlist_membership::link::Preset;
 use guestlist_membership::member::{Changes, MemberCommand, Membership, Phase, Profile};
 use guestlist_membership::organization::{OrganizationCommand, Settings};
 use guestlist_membership::testing::{World, founder, link_id, org, role, user, user_member};
-use guestlist_membership::{Actor, CommandError, Event};
+use guestlist_membership::{Actor, Event};
 use guestlist_token::Selector;
 use guestlist_types::{EmailAddress, Member};
 
-pub(crate) type Outcome = Result<Vec<Event>, CommandError>;
+pub(crate) use outcome::{Outcome, done, refused};
 
 pub(crate) const MICRO: Duration = Duration::from_micros(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -174,21 +176,6 @@ pub(crate) fn phase(world: &World) -> Phase {
 pub(crate) fn names(outcome: &Outcome) -> Vec<&'static str> {
     let events = outcome.as_ref().expect("it is done");
     events.iter().map(Event::name).collect()
-}
-
-#[track_caller]
-pub(crate) fn refused(outcome: &Outcome, expected: &str) {
-    let code = match outcome {
-        Ok(events) if events.is_empty() => "unchanged",
-        Ok(_) => "done",
-        Err(error) => error.code(),
-    };
-    assert_eq!(code, expected, "{outcome:?}");
-}
-
-#[track_caller]
-pub(crate) fn done(outcome: &Outcome) {
-    refused(outcome, "done");
 }
 
 #[track_caller]

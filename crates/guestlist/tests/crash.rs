@@ -61,6 +61,12 @@ fn main() -> ExitCode {
             println!("kill_nine: test");
             ExitCode::SUCCESS
         }
+        _ if !is_wanted(std::env::args().skip(1)) => {
+            println!(
+                "\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out"
+            );
+            ExitCode::SUCCESS
+        }
         _ => {
             let rounds = std::env::var("GUESTLIST_ROUNDS");
             let rounds = rounds.map_or(ROUNDS, |rounds| rounds.parse().unwrap());
@@ -75,6 +81,31 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// Whether the only test is among those that are asked for, as test programs understand it.
+fn is_wanted(mut arguments: impl Iterator<Item = String>) -> bool {
+    let mut names = Vec::new();
+    let mut exact = false;
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--exact" => exact = true,
+            // What comes next is its value.
+            "--color" | "--format" | "--logfile" | "--skip" | "--test-threads" | "-Z" => {
+                arguments.next();
+            }
+            option if option.starts_with('-') => {}
+            _ => names.push(argument),
+        }
+    }
+    let fits = |name: &String| {
+        if exact {
+            name == "kill_nine"
+        } else {
+            "kill_nine".contains(name.as_str())
+        }
+    };
+    names.is_empty() || names.iter().any(fits)
 }
 
 fn reader<S: Store>(guestlist: &Guestlist<S>) -> Consumer<'_, S> {

@@ -267,7 +267,7 @@ fn fuzz(root: &Path) -> Result<Outcome, String> {
     };
     fuzzer.cargo("build --fuzz-dir fuzz").run()?;
     for target in targets {
-        fuzzer.run(&target, &format!("-max_total_time={FUZZ_SECONDS}"))?;
+        fuzzer.run(&target, "", &format!("-max_total_time={FUZZ_SECONDS}"))?;
     }
     Ok(Outcome::Passed)
 }
@@ -305,8 +305,9 @@ impl<'a> Fuzzer<'a> {
             .path(&self.path)
     }
 
-    /// Runs a target from its seeds and what was found before, up to these limits.
-    pub(crate) fn run(&self, target: &OsStr, limits: &str) -> Result<(), String> {
+    /// Runs a target from its seeds and what was found before, built with these options and up to
+    /// these limits.
+    pub(crate) fn run(&self, target: &OsStr, options: &str, limits: &str) -> Result<(), String> {
         // What is found goes to the first of the two; the seeds are read only.
         let corpus = self.root.join("fuzz/corpus").join(target);
         fs::create_dir_all(&corpus).map_err(|error| format!("{}: {error}", corpus.display()))?;
@@ -315,6 +316,7 @@ impl<'a> Fuzzer<'a> {
             return Err(format!("{} has no seeds", target.display()));
         }
         self.cargo("run --fuzz-dir fuzz")
+            .args(options)
             .arg(target)
             .arg(&corpus)
             .arg(&seeds)

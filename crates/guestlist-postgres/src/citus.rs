@@ -46,7 +46,7 @@ pub fn citus_statements(options: &PgOptions) -> Result<Vec<String>, StoreError> 
     let tables = ORDER.iter().chain(COUNTERS);
     let others = tables
         .map(|table| (table.name, table.key[0].name))
-        .chain([("events", "bucket")])
+        .chain([("events", "bucket"), ("unplaced", "bucket")])
         .filter(|(table, _)| *table != FIRST);
     for (table, column) in others {
         statements.push(format!(
@@ -55,7 +55,7 @@ pub fn citus_statements(options: &PgOptions) -> Result<Vec<String>, StoreError> 
             name(FIRST)
         ));
     }
-    // One row that every commit reads: on all machines.
-    statements.push(format!("select create_reference_table({})", name("epoch")));
+    // One row, which whoever gives places and whoever reads the log asks.
+    statements.push(format!("select create_reference_table({})", name("places")));
     Ok(statements)
 }

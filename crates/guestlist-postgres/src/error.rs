@@ -27,11 +27,9 @@ pub(crate) fn is_overtaken(error: &Error) -> bool {
 
 /// Whether it is the key of a row that says so. All that was to be new was absent a moment before.
 fn is_key(error: &dyn DatabaseError) -> bool {
-    let is_own = |table: &str| table.starts_with("guestlist_");
-    error.table().is_some_and(is_own)
-        && error
-            .constraint()
-            .is_some_and(|name| name.ends_with("_pkey"))
+    error
+        .constraint()
+        .is_some_and(|name| name.starts_with("guestlist_") && name.ends_with("_pkey"))
 }
 
 /// Whether the connection has gone with it.

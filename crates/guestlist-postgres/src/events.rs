@@ -21,7 +21,8 @@ const MOST: usize = 4096;
 ///
 /// Positions are numbers of transactions, and one with a lower number may end later than one with
 /// a higher number. So the log is read up to the oldest that is under way: nothing can come to
-/// stand before that any more.
+/// stand before that any more. Where [places are given later](crate::place), up to the last that is
+/// shown.
 pub(crate) async fn events(
     connection: &mut PgConnection,
     names: &Names,
@@ -89,8 +90,19 @@ pub(crate) fn statement<'a>(
     let mut sql = Sql::new(names, bucket.map(|bucket| bucket.get().into()));
     let prefix = &names.prefix;
     let horizon = "(select horizon from seen)";
-    sql.add("with seen as materialized (select pg_snapshot_xmin(pg_current_snapshot())::text::int8 + added as horizon from ");
-    sql.add(prefix).add("guestlist_epoch), page as (select position, ordinal, commit_id, host, at, by, body::text as body, erased from ");
+    sql.add("with seen as materialized (select ");
+    sql.add(if names.places_later() {
+        "shown + 1"
+    } else {
+        "pg_snapshot_xmin(pg_current_snapshot())::text::int8 + added"
+    });
+    sql.add(" as horizon from ").add(prefix);
+    sql.add(if names.places_later() {
+        "guestlist_places"
+    } else {
+        "guestlist_epoch"
+    });
+    sql.add("), page as (select position, ordinal, commit_id, host, at, by, body::text as body, erased from ");
     sql.add(prefix)
         .add("guestlist_events where position < ")
         .add(horizon);

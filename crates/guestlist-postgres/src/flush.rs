@@ -98,7 +98,7 @@ impl Engine {
             kept: Kept::new(
                 pool.clone(),
                 keeps,
-                "set plan_cache_mode = force_generic_plan; set jit = off",
+                names.settings("set plan_cache_mode = force_generic_plan; set jit = off"),
             ),
             pool,
             names,
@@ -248,7 +248,7 @@ async fn apply(
         match done {
             Ok(verdicts) => return Ok(verdicts),
             Err(Failed::Sql(error) | Failed::Before(error))
-                if is_overtaken(&error) || is_deadlock(&error) => {}
+                if is_overtaken(&error) || is_to_be_repeated(&error) => {}
             Err(failed) => return Err(failed.into_error(During::Committing)),
         }
     }
@@ -324,7 +324,9 @@ async fn apply_within(
         .map_err(before_commit)?;
     // Else the statement that counts sees what the one that locks has seen, and not what was
     // committed while that one waited.
-    if !plan.counted.is_empty() && !statement::sees_anew(&locked).map_err(before_commit)? {
+    if !plan.counted.is_empty()
+        && !statement::counts_what_stays(names, &locked).map_err(before_commit)?
+    {
         return Err(Failed::Store(StoreError::Misuse {
             what: "what is counted needs a `read committed` transaction",
         }));
@@ -452,7 +454,9 @@ const fn before_commit(error: sqlx::Error) -> Failed {
     Failed::Before(error)
 }
 
-fn is_deadlock(error: &sqlx::Error) -> bool {
+/// Whether the same is to be sent again: of two that were in each other's way, it is the one that was
+/// broken off.
+pub(crate) fn is_to_be_repeated(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code)

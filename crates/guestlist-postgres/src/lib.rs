@@ -31,6 +31,7 @@
 //! ```
 
 mod citus;
+mod cockroachdb;
 mod error;
 mod events;
 mod flush;
@@ -40,6 +41,7 @@ mod looking;
 mod lookup;
 mod mirror;
 mod options;
+mod place;
 mod plan;
 mod read;
 mod rows;
@@ -53,7 +55,7 @@ mod value;
 
 pub use citus::citus_statements;
 pub use mirror::Mirrored;
-pub use options::{MAX_PARTITIONS, PgOptions};
+pub use options::{Dialect, MAX_PARTITIONS, PgOptions};
 pub use schema::{SCHEMA_VERSION, migrate};
 pub use store::PgStore;
 pub use transaction::PgTransaction;

@@ -10,6 +10,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use crate::error::{During, OVERTAKEN, store_error};
+use crate::place::TICK;
 use crate::plan::{Counted, Counter, Fact, Outcome, Plan, Put};
 use crate::read::from_hex;
 use crate::sql::{Names, Sql, list};
@@ -127,7 +128,7 @@ impl<'a> Writer<'a> {
             }
         };
         self.sql.parameter(number);
-        self.sql.add(kind.cast());
+        self.sql.add(self.sql.names.cast(kind));
     }
 
     fn is_key(&mut self, table: &'static Table, values: &'a [Value]) {
@@ -414,18 +415,35 @@ impl<'a> Writer<'a> {
         let prefix = self.sql.names.prefix.clone();
         // Asked for when every row is locked, so that events are in the order of their commits.
         self.sql.add(", place as materialized (select ");
-        self.sql
-            .add(&prefix)
-            .add("guestlist_place((select added from ");
-        self.sql.add(&prefix).add("guestlist_epoch), ");
-        self.sql.add(&plan.events.len().to_string()).add(") as p");
-        self.sql.add(self.accepted()).add(")");
+        if plan.basis.is_some() {
+            self.sql.add(TICK);
+        } else {
+            self.sql
+                .add(&prefix)
+                .add("guestlist_place((select added from ");
+            self.sql.add(&prefix).add("guestlist_epoch), ");
+            self.sql.add(&plan.events.len().to_string()).add(")");
+        }
+        let accepted = self.accepted();
+        self.sql.add(" as p").add(accepted).add(")");
         self.part();
         self.sql.add("insert into ").add(&prefix);
-        self.sql.add("guestlist_events (position, ordinal, ");
-        self.sql
-            .add(&list(EVENT.iter()))
-            .add(") select p[1], p[2] + ");
+        let columns = list(EVENT.iter());
+        let alone = plan.events.len() == 1;
+        if let Some(basis) = &plan.basis {
+            self.sql.add("guestlist_unplaced (tick, basis, ordinal, ");
+            self.sql.add(&columns).add(") select p, ");
+            self.sql.add(if alone {
+                ""
+            } else {
+                "case u.ordinal when 0 then "
+            });
+            self.sql.value(Kind::Text, basis);
+            self.sql.add(if alone { ", " } else { " end, " });
+        } else {
+            self.sql.add("guestlist_events (position, ordinal, ");
+            self.sql.add(&columns).add(") select p[1], p[2] + ");
+        }
         if let [event] = plan.events.as_slice() {
             self.sql.add("0, ");
             self.event(event);

@@ -27,7 +27,7 @@ pub(crate) struct Looking {
 impl Looking {
     pub(crate) fn new(pool: PgPool, names: Names, most: usize) -> Self {
         Self {
-            kept: Kept::new(pool, most, SETTINGS),
+            kept: Kept::new(pool, most, names.settings(SETTINGS)),
             names,
         }
     }

@@ -10,6 +10,29 @@ pub const MAX_PARTITIONS: u16 = 16;
 /// The longest name that PostgreSQL keeps whole.
 const MAX_NAME: usize = 63;
 
+/// An engine that speaks PostgreSQL.
+///
+/// What is sent to each is tested on PostgreSQL, which takes it, too; **none of the others has been
+/// run**. `docs/scale.md` says how each is set up, what differs, and what only the engine can tell:
+/// run the conformance suite of `guestlist-store` there before you rely on it.
+///
+/// It is said once for a database. One that moves from another engine goes on behind its log; let the
+/// old one [place](crate::PgStore::place) what waits before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// PostgreSQL itself, on one machine, with standbys or without.
+    #[default]
+    PostgreSql,
+    /// PostgreSQL with Citus, the tables spread by [`citus_statements`](crate::citus_statements): a
+    /// commit is a function that is delegated by bucket.
+    Citus,
+    /// `CockroachDB`: tables without domains and functions.
+    CockroachDb,
+    /// `YugabyteDB`.
+    YugabyteDb,
+}
+
 /// Where guestlist's tables are, and how they are used.
 ///
 /// ```
@@ -39,6 +62,7 @@ pub struct PgOptions {
     pub(crate) flushes: usize,
     pub(crate) mirrored: bool,
     pub(crate) one_bucket: bool,
+    pub(crate) dialect: Dialect,
 }
 
 impl Default for PgOptions {
@@ -61,6 +85,7 @@ impl PgOptions {
             flushes: 1,
             mirrored: false,
             one_bucket: false,
+            dialect: Dialect::PostgreSql,
         }
     }
 
@@ -137,6 +162,18 @@ impl PgOptions {
         self
     }
 
+    /// What speaks PostgreSQL there; PostgreSQL itself if nothing is said. On Citus, what one
+    /// statement touches is on one machine: this [keeps to one bucket](Self::keep_to_one_bucket) and
+    /// [mirrors from the log](Self::mirror_from_log).
+    pub const fn dialect(mut self, dialect: Dialect) -> Self {
+        if matches!(dialect, Dialect::Citus) {
+            self.one_bucket = true;
+            self.mirrored = true;
+        }
+        self.dialect = dialect;
+        self
+    }
+
     pub(crate) fn names(&self, one_bucket: bool) -> Result<Names, StoreError> {
         let prefix = match &self.schema {
             Some(schema) => {
@@ -159,6 +196,7 @@ impl PgOptions {
             prefix,
             one_bucket,
             planned_once: false,
+            dialect: self.dialect,
         })
     }
 }

@@ -6,7 +6,9 @@ use guestlist_types::Bucket;
 
 use crate::error::signed;
 use crate::mirror::joined_key;
+use crate::place;
 use crate::rows;
+use crate::sql::Names;
 use crate::table::{JOINED, Table, table_of};
 use crate::value::Value;
 
@@ -93,6 +95,8 @@ pub(crate) struct Plan {
     pub(crate) kept: Option<Vec<Value>>,
     /// The columns of its events behind their place in the log.
     pub(crate) events: Vec<Vec<Value>>,
+    /// What places them later, if they are to be placed later.
+    pub(crate) basis: Option<Value>,
 }
 
 /// What became of a planned commit.
@@ -105,14 +109,24 @@ pub(crate) enum Outcome {
 }
 
 impl Plan {
-    pub(crate) fn all(commits: &[Commit], mirrored: bool) -> Result<Vec<Self>, StoreError> {
+    /// With `mirrored`, the lists of members' memberships are written by somebody else.
+    pub(crate) fn all(
+        commits: &[Commit],
+        names: &Names,
+        mirrored: bool,
+    ) -> Result<Vec<Self>, StoreError> {
         commits
             .iter()
-            .map(|commit| Self::of(commit, mirrored))
+            .map(|commit| {
+                let mut plan = Self::of(commit, mirrored)?;
+                if names.places_later() && !plan.events.is_empty() {
+                    plan.basis = Some(place::basis(&plan)?);
+                }
+                Ok(plan)
+            })
             .collect()
     }
 
-    /// With `mirrored`, the lists of members' memberships are written by somebody else.
     fn of(commit: &Commit, mirrored: bool) -> Result<Self, StoreError> {
         if let (Home::Consumer(_), Some(_)) = (&commit.home, &commit.receipt) {
             return Err(StoreError::Malformed {
@@ -138,6 +152,7 @@ impl Plan {
             deletes: Vec::new(),
             erasures: Vec::new(),
             events: guestlist_store::columns::events(commit, &by)?,
+            basis: None,
             kept: commit.receipt.as_ref().map(|receipt| {
                 vec![
                     commit.stamp.at.into(),

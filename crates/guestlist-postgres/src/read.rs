@@ -569,7 +569,7 @@ impl<'a> Loader<'a> {
         let place = self.tags.len();
         self.tags.push(tag);
         self.sql.add(&format!(
-            " union all select {place}, {number}, {body}, {text}, {id}"
+            " union all select {place}::int4, {number}, {body}, {text}, {id}"
         ));
     }
 
@@ -595,17 +595,25 @@ impl<'a> Loader<'a> {
             let now = format!(
                 "coalesce((select t.revision from {prefix}guestlist_access_heads t{is}), 0)"
             );
-            self.arm(
-                Tag::AccessEvent(organization.clone()),
-                "t.access_revision",
-                "t.body::text",
-                "t.ordinal::text",
-                "null::uuid",
-            );
-            self.sql.add(&format!(
-                " from {prefix}guestlist_events t{is} and t.access_revision > {known} \
-                and {now} <= {known} + {most}"
-            ));
+            // An event that waits for its place has happened, too.
+            let tables: &[&str] = if self.sql.names.places_later() {
+                &["events", "unplaced"]
+            } else {
+                &["events"]
+            };
+            for table in tables {
+                self.arm(
+                    Tag::AccessEvent(organization.clone()),
+                    "t.access_revision",
+                    "t.body::text",
+                    "t.ordinal::text",
+                    "null::uuid",
+                );
+                self.sql.add(&format!(
+                    " from {prefix}guestlist_{table} t{is} and t.access_revision > {known} \
+                    and {now} <= {known} + {most}"
+                ));
+            }
             whole = format!(" and ({now} < {known} or {now} > {known} + {most})");
         }
         let condition = format!("{is}{whole}");

@@ -6,15 +6,18 @@ use guestlist_store::StoreError;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
+use crate::cockroachdb;
 use crate::error::{During, store_error};
-use crate::options::PgOptions;
+use crate::options::{Dialect, PgOptions};
+use crate::place;
 use crate::sql::Names;
 
 /// Every version of the schema as a step from the one before. A step that was released never
 /// changes: databases remember the checksum of each that they took.
-const MIGRATIONS: &[&str] = &[
+pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001.sql"),
     include_str!("../migrations/0002.sql"),
+    include_str!("../migrations/0003.sql"),
 ];
 
 /// The version of the schema that this library makes and knows.
@@ -51,7 +54,11 @@ pub async fn migrate(connection: &mut PgConnection, options: &PgOptions) -> Resu
     if missing(connection, &names, options).await? > 0 {
         steps_until_done(connection, &names, options).await?;
     }
-    go_on_behind(connection, &names).await
+    if names.places_later() {
+        place::go_on_behind(connection, &names).await
+    } else {
+        go_on_behind(connection, &names).await
+    }
 }
 
 async fn steps_until_done(
@@ -150,6 +157,13 @@ async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Err
 
 /// A migration as it is run: with the names of the tables, and with their partitions.
 fn for_names(text: &str, names: &Names, partitions: u16) -> String {
+    let plain;
+    let text = if names.dialect == Dialect::CockroachDb {
+        plain = cockroachdb::migration(text, MIGRATIONS);
+        &plain
+    } else {
+        text
+    };
     let by = |column: &str| {
         if partitions == 0 {
             String::new()
@@ -353,6 +367,6 @@ mod tests {
     #[test]
     fn released_steps_are_what_they_were() {
         let sums: Vec<i64> = MIGRATIONS.iter().map(|text| checksum(text)).collect();
-        assert_eq!(sums, [2_544_403_232, 3_428_729_047]);
+        assert_eq!(sums, [2_544_403_232, 3_428_729_047, 1_643_657_562]);
     }
 }

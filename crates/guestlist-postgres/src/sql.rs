@@ -2,6 +2,7 @@
 
 use core::fmt::Write as _;
 
+use crate::options::Dialect;
 use crate::table::Table;
 use crate::value::{Column, Kind, Parameters, Value};
 
@@ -16,6 +17,8 @@ pub(crate) struct Names {
     pub(crate) one_bucket: bool,
     /// Whether what is sent goes to connections that plan it once for any number of rows.
     pub(crate) planned_once: bool,
+    /// What it is written for.
+    pub(crate) dialect: Dialect,
 }
 
 /// The bucket of all rows of a statement, if it keeps to one.
@@ -34,6 +37,26 @@ pub(crate) struct Sql<'a> {
     pub(crate) text: String,
     pub(crate) parameters: Parameters,
     count: usize,
+}
+
+impl Names {
+    /// What turns a parameter into a column of this kind.
+    pub(crate) const fn cast(&self, kind: Kind) -> &'static str {
+        match (self.dialect, kind) {
+            // It is kept as the text that it is.
+            (Dialect::CockroachDb, Kind::Json) => "",
+            (_, kind) => kind.cast(),
+        }
+    }
+
+    /// How a connection is set up that sends the same statements again and again.
+    pub(crate) const fn settings(&self, settings: &'static str) -> &'static str {
+        match self.dialect {
+            // Its planner has other ones.
+            Dialect::CockroachDb => "select 1",
+            Dialect::PostgreSql | Dialect::Citus | Dialect::YugabyteDb => settings,
+        }
+    }
 }
 
 impl<'a> Sql<'a> {
@@ -166,7 +189,8 @@ impl<'a> Sql<'a> {
             if self.has_one(*column) {
                 self.add("$1");
             } else {
-                let _ = write!(self.text, "u.{}{}", column.name, column.kind.cast());
+                let cast = self.names.cast(column.kind);
+                let _ = write!(self.text, "u.{}{cast}", column.name);
             }
         }
         self

@@ -11,6 +11,8 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use crate::error::{During, OVERTAKEN, store_error};
+use crate::options::Dialect;
+use crate::place::TICK;
 use crate::plan::{Counted, Counter, Fact, Outcome, Plan, Put};
 use crate::sql::{Names, Scope, Sql, list};
 use crate::table::{COMMITS, COUNTERS, LINK_USES, MEMBERSHIPS, ORDER, Table};
@@ -139,6 +141,14 @@ pub(crate) fn sees_anew(locked: &[PgRow]) -> Result<bool, sqlx::Error> {
     Ok(["read committed", "read uncommitted"].contains(&isolation))
 }
 
+/// Whether what is counted is what stays, by the answer of [`lock`]. Where every transaction is
+/// serializable, one that has counted something else is not committed.
+pub(crate) fn counts_what_stays(names: &Names, locked: &[PgRow]) -> Result<bool, sqlx::Error> {
+    let isolation: &str = locked.first().ok_or(sqlx::Error::RowNotFound)?.try_get(1)?;
+    let is_always_so = names.dialect == Dialect::CockroachDb;
+    Ok((is_always_so && isolation == "serializable") || sees_anew(locked)?)
+}
+
 /// What is erased: the event, and the answer that was kept with it.
 pub(crate) fn erase<'a>(names: &'a Names, columns: &'a [Value], bucket: Option<i64>) -> Sql<'a> {
     let mut sql = Sql::new(names, bucket);
@@ -163,7 +173,8 @@ pub(crate) fn erase<'a>(names: &'a Names, columns: &'a [Value], bucket: Option<i
         .add(&prefix)
         .add("guestlist_events set body = ");
     sql.value(Kind::Json, at(5))
-        .add("::json, erased = ")
+        .add(names.cast(Kind::Json))
+        .add(", erased = ")
         .value(Kind::Bytes, at(6));
     sql.add(" where bucket = ")
         .number(bucket, Kind::Int)
@@ -875,39 +886,60 @@ impl Writer<'_> {
     fn events(&mut self) {
         let plans = self.plans;
         let numbers = self.numbers.clone();
-        let all: Vec<(&Value, &Vec<Value>)> = plans
-            .iter()
-            .zip(&numbers)
-            .flat_map(|(plan, c)| plan.events.iter().map(move |event| (c, event)))
-            .collect();
-        if all.is_empty() {
+        let events = plans.iter().map(|plan| plan.events.len()).sum();
+        if events == 0 {
             return;
         }
-        let ordinals: Vec<Value> = (0_i64..).map(Value::Int).take(all.len()).collect();
-        let rows: Vec<Vec<&Value>> = all
-            .iter()
-            .zip(&ordinals)
-            .map(|((c, event), ordinal)| [*c, ordinal].into_iter().chain(event.iter()).collect())
-            .collect();
-        let columns = with(&[C, column("ordinal", Kind::Big)], EVENT);
+        let later = self.sql.names.places_later();
+        // Where they are placed, those of all commits have one position.
+        let ordinals: Vec<Value> = (0_i64..).map(Value::Int).take(events).collect();
+        let mut rows: Vec<Vec<&Value>> = Vec::with_capacity(events);
+        for (plan, c) in plans.iter().zip(&numbers) {
+            let first = if later { 0 } else { rows.len() };
+            for (event, ordinal) in plan.events.iter().zip(ordinals.iter().skip(first)) {
+                let mut row = vec![c, ordinal];
+                if later {
+                    let basis = plan.basis.as_ref().filter(|_| *ordinal == Value::Int(0));
+                    row.push(basis.unwrap_or(&Value::Null));
+                }
+                row.extend(event);
+                rows.push(row);
+            }
+        }
+        let mut columns = vec![C, column("ordinal", Kind::Big)];
+        if later {
+            columns.push(column("basis", Kind::Text));
+        }
+        columns.extend(EVENT);
         let prefix = self.sql.names.prefix.clone();
+        let columns_of_events = list(EVENT.iter());
         // Asked for when every row is locked, so that events are in the order of their commits.
-        let number = Value::Int(i64::try_from(all.len()).unwrap_or(i64::MAX));
-        self.sql.add(", place as materialized (select p.place[1] as position, p.place[2] as first from (select ");
-        self.sql
-            .add(&prefix)
-            .add("guestlist_place(e.added, o.n - o.n + ")
-            .value(Kind::Big, &number)
-            .add(") as place from ")
-            .add(&prefix)
-            .add("guestlist_epoch e cross join (select count(*) as n from ok where true = any (flags)) o where o.n > 0) p)");
-        self.sql
-            .add(", told as (insert into ")
-            .add(&prefix)
-            .add("guestlist_events (position, ordinal, ");
-        self.sql
-            .add(&list(EVENT.iter()))
-            .add(") select p.position, p.first + u.ordinal, ");
+        if later {
+            self.sql.add(", place as materialized (select ").add(TICK);
+            self.sql.add(
+                " as tick from (select count(*) as n from ok where true = any (flags)) o where o.n > 0)",
+            );
+            self.sql.add(", told as (insert into ").add(&prefix);
+            self.sql.add("guestlist_unplaced (tick, ordinal, basis, ");
+            self.sql
+                .add(&columns_of_events)
+                .add(") select p.tick, u.ordinal, u.basis, ");
+        } else {
+            let number = Value::Int(i64::try_from(events).unwrap_or(i64::MAX));
+            self.sql.add(", place as materialized (select p.place[1] as position, p.place[2] as first from (select ");
+            self.sql
+                .add(&prefix)
+                .add("guestlist_place(e.added, o.n - o.n + ")
+                .value(Kind::Big, &number)
+                .add(") as place from ")
+                .add(&prefix)
+                .add("guestlist_epoch e cross join (select count(*) as n from ok where true = any (flags)) o where o.n > 0) p)");
+            self.sql.add(", told as (insert into ").add(&prefix);
+            self.sql.add("guestlist_events (position, ordinal, ");
+            self.sql
+                .add(&columns_of_events)
+                .add(") select p.position, p.first + u.ordinal, ");
+        }
         self.sql.of_rows(EVENT.iter());
         self.sql.add(" from ").rows(&columns, &rows);
         self.sql
@@ -943,18 +975,20 @@ impl Writer<'_> {
             .add(" then 0 else ('")
             .add(OVERTAKEN)
             .add(" ' || (select count(*) from request)::text)::int4 end as x)");
-        self.sql.add(" select 0 as kind, 0 as c, w.x as n, null::bool as again, null::bytea as digest, null::text as reply, k.flags from written w, ok k");
+        self.sql.add(" select 0::int4 as kind, 0::int4 as c, w.x as n, null::bool as again, null::bytea as digest, null::text as reply, k.flags from written w, ok k");
         self.sql
-            .add(" union all select 1, u.c, u.n, null, null, null, null from hit u where not ")
+            .add(
+                " union all select 1::int4, u.c, u.n, null, null, null, null from hit u where not ",
+            )
             .add(IS_OK);
         for table in counters {
             self.sql
-                .add(" union all select 2, c, n, again, null, null, null from ");
+                .add(" union all select 2::int4, c, n, again, null, null, null from ");
             self.sql.add(table.name).add("_full");
         }
         if has_receipts {
             self.sql
-                .add(" union all select 3, c, null, null, digest, reply, null from done");
+                .add(" union all select 3::int4, c, null, null, digest, reply, null from done");
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::options::PgOptions;
 use crate::plan::{Outcome, Plan};
 use crate::sql::Names;
 use crate::transaction::PgTransaction;
-use crate::{events, list, mirror, read, schema};
+use crate::{events, list, mirror, place, read, schema};
 
 /// How many commits go into one statement at most.
 const BATCH: usize = 128;
@@ -187,7 +187,29 @@ impl PgStore {
     /// [`StoreError`]; part of it may have been written, which does no harm.
     pub async fn mirror(&self, after: Option<&Cursor>, limit: u32) -> Result<Mirrored, StoreError> {
         let mut connection = self.connection().await?;
+        if self.engine.names.places_later() {
+            place::place(&mut connection, &self.engine.names).await?;
+        }
         mirror::mirror(&mut connection, &self.engine.names, after, limit).await
+    }
+
+    /// Gives the events of commits that wait for it a place in the log. How many commits there were.
+    ///
+    /// On an engine of [several machines](crate::Dialect) a commit can't know where its events stand,
+    /// and so they are in no page of [`events`](Store::events) before this was done. The store does
+    /// it by itself before it reads the log; call it where the log is only read inside of
+    /// [transactions](PgStore::transaction), which don't. One at a time gives places, and the others
+    /// wait for it. On PostgreSQL itself there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; some may have been given a place.
+    pub async fn place(&self) -> Result<usize, StoreError> {
+        if !self.engine.names.places_later() {
+            return Ok(0);
+        }
+        let mut connection = self.connection().await?;
+        place::place(&mut connection, &self.engine.names).await
     }
 
     async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
@@ -210,7 +232,7 @@ impl Store for PgStore {
     }
 
     async fn commit(&self, commits: &[Commit]) -> Result<Vec<Committed>, StoreError> {
-        let plans = Plan::all(commits, self.options.mirrored)?;
+        let plans = Plan::all(commits, &self.engine.names, self.options.mirrored)?;
         let outcomes = self.together.commit(plans).await?;
         Ok(outcomes
             .into_iter()
@@ -231,6 +253,9 @@ impl Store for PgStore {
         limit: u32,
     ) -> Result<EventPage, StoreError> {
         let mut connection = self.connection().await?;
+        if self.engine.names.places_later() {
+            place::place(&mut connection, &self.engine.names).await?;
+        }
         events::events(&mut connection, &self.engine.names, filter, after, limit).await
     }
 

@@ -13,7 +13,7 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::flush::apply_borrowed;
-use crate::options::PgOptions;
+use crate::options::{Dialect, PgOptions};
 use crate::plan::Plan;
 use crate::sql::Names;
 use crate::{events, list, read};
@@ -53,6 +53,7 @@ impl<'c> PgTransaction<'c> {
             migrations: String::new(),
             one_bucket: false,
             planned_once: false,
+            dialect: Dialect::PostgreSql,
         };
         Self::of(connection, names, false)
     }
@@ -103,7 +104,7 @@ impl Store for PgTransaction<'_> {
     }
 
     async fn commit(&self, commits: &[Commit]) -> Result<Vec<Committed>, StoreError> {
-        let plans = Plan::all(commits, self.mirrored)?;
+        let plans = Plan::all(commits, &self.names, self.mirrored)?;
         let mut connection = self.connection().await?;
         let outcomes = apply_borrowed(&mut connection, &self.names, &plans).await?;
         Ok(outcomes

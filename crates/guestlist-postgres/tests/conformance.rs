@@ -5,7 +5,7 @@ mod common;
 
 use async_trait::async_trait;
 use common::{settle, store_with};
-use guestlist_postgres::{PgOptions, PgStore};
+use guestlist_postgres::{Dialect, PgOptions, PgStore};
 use guestlist_store::conformance::{CaseFuture, Fixture};
 use guestlist_store::{
     Capabilities, Commit, Committed, Cursor, EventFilter, EventPage, Listed, Load, Page, Query,
@@ -99,18 +99,18 @@ impl Store for InTransactions {
     }
 }
 
-struct Transactions;
+struct Transactions(PgOptions);
 
 #[async_trait]
 impl Fixture for Transactions {
     type Store = InTransactions;
 
     async fn store(&self) -> InTransactions {
-        InTransactions(store_with(PgOptions::new()).await)
+        InTransactions(store_with(self.0.clone()).await)
     }
 
     async fn reopen(&self, store: InTransactions) -> Option<InTransactions> {
-        Schemas(PgOptions::new())
+        Schemas(self.0.clone())
             .reopen(store.0)
             .await
             .map(InTransactions)
@@ -118,6 +118,7 @@ impl Fixture for Transactions {
 
     async fn settle(&self, store: &InTransactions) {
         settle(store.0.pool()).await;
+        store.0.place().await.unwrap();
     }
 
     fn block_on(&self, future: CaseFuture<'_>) {
@@ -177,5 +178,27 @@ mod mirroring {
 
 mod transactions {
     use super::*;
-    guestlist_store::conformance_tests!(Transactions);
+    guestlist_store::conformance_tests!(Transactions(PgOptions::new()));
+}
+
+// What is sent to engines that are not here, as far as PostgreSQL takes it, too.
+mod cockroachdb {
+    use super::*;
+    guestlist_store::conformance_tests!(Schemas(PgOptions::new().dialect(Dialect::CockroachDb)));
+}
+
+mod yugabytedb_one_by_one {
+    use super::*;
+    guestlist_store::conformance_tests!(Schemas(
+        PgOptions::new()
+            .dialect(Dialect::YugabyteDb)
+            .flush_together(false)
+    ));
+}
+
+mod yugabytedb_transactions {
+    use super::*;
+    guestlist_store::conformance_tests!(Transactions(
+        PgOptions::new().dialect(Dialect::YugabyteDb)
+    ));
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{runtime, schema};
-use guestlist_postgres::{PgOptions, PgStore, citus_statements};
+use guestlist_postgres::{Dialect, PgOptions, PgStore, citus_statements};
 use sqlx::{AssertSqlSafe, Row as _};
 
 const ID: &str = "'01020304-0506-0708-090a-0b0c0d0e0f10'";
@@ -95,6 +95,10 @@ const GOOD: &[(&str, &str)] = &[
         "events",
         "bucket=1, host='org_1', position=1, ordinal=0, commit_id=@, name='link-created', member_kind=null, member_id=null, link=null, invite=@, at=1, by_user=null, by='\"system\"', body='{}', erased=null",
     ),
+    (
+        "unplaced",
+        "bucket=1, host='org_1', ordinal=0, commit_id=@, name='link-created', member_kind=null, member_id=null, link=null, invite=@, at=1, by_user=null, by='\"system\"', body='{}', tick=1, basis='{}'",
+    ),
 ];
 
 /// Values that make a good row a bad one.
@@ -172,6 +176,12 @@ const BAD: &[(&str, &str)] = &[
     ("events", "member_kind='user'"),
     ("events", "member_kind='robot', member_id='ann'"),
     ("events", "erased=decode(repeat('00', 31), 'hex')"),
+    ("unplaced", "ordinal=-1"),
+    ("unplaced", "tick=null"),
+    ("unplaced", "basis=null"),
+    ("unplaced", "ordinal=1"),
+    ("unplaced", "member_kind='user'"),
+    ("unplaced", "member_kind='robot', member_id='ann'"),
 ];
 
 fn row(table: &str) -> Vec<(&'static str, &'static str)> {
@@ -234,21 +244,26 @@ async fn refused(store: &PgStore, place: &str, table: &str, changes: &str) {
     );
 }
 
-async fn opened(partitions: u16) -> (PgStore, String) {
+async fn opened(options: PgOptions) -> (PgStore, String) {
     let place = schema();
-    let options = PgOptions::new().schema(&place).partitions(partitions);
-    (opened_with(options).await, place)
+    (opened_with(options.schema(&place)).await, place)
 }
 
 async fn opened_with(options: PgOptions) -> PgStore {
     PgStore::open(common::pool(2).await, options).await.unwrap()
 }
 
+fn is_log(table: &str) -> bool {
+    table == "events" || table == "unplaced"
+}
+
 #[test]
 fn bad_rows_are_refused() {
     runtime().block_on(async {
-        for partitions in [0, 2] {
-            let (store, place) = opened(partitions).await;
+        let spread = PgOptions::new().partitions(2);
+        let plain = PgOptions::new().dialect(Dialect::CockroachDb);
+        for (options, is_json) in [(PgOptions::new(), true), (spread, true), (plain, false)] {
+            let (store, place) = opened(options).await;
             for (table, changes) in BAD {
                 refused(&store, &place, table, changes).await;
             }
@@ -257,12 +272,13 @@ fn bad_rows_are_refused() {
                     let bad: &[&str] = match column {
                         "bucket" | "member_bucket" => &["-1", "3844", "null", "'one'"],
                         "revision" => &["0", "-1", "null", "'one'"],
-                        "body" => &["'{'", "null", "''"],
+                        "body" if is_json => &["'{'", "null", "''"],
+                        "body" => &["null"],
                         "host" | "home" | "name" | "address" | "consumer" => &["''", "null"],
-                        "member_id" if *table != "events" => &["''", "null"],
-                        "member_kind" if *table != "events" => &["'Org'", "''", "null"],
+                        "member_id" if !is_log(table) => &["''", "null"],
+                        "member_kind" if !is_log(table) => &["'Org'", "''", "null"],
                         "commit_id" | "grant_id" | "group_id" | "link"
-                            if *table != "events" || column == "commit_id" =>
+                            if !is_log(table) || column == "commit_id" =>
                         {
                             &["null", "'0102'", "''"]
                         }
@@ -289,7 +305,7 @@ fn bad_rows_are_refused() {
 #[test]
 fn good_rows_are_taken() {
     runtime().block_on(async {
-        let (store, place) = opened(0).await;
+        let (store, place) = opened(PgOptions::new()).await;
         for (table, changes) in [
             ("links", "status='disabled', token=null, tokens='{}'"),
             ("links", &*format!("deleted_at=5, token=null, link={OTHER}")),
@@ -322,27 +338,31 @@ fn good_rows_are_taken() {
         .await
         .unwrap();
         let tables: i64 = tables.get(0);
-        // Beside these: which steps were taken, and what is added to positions.
-        assert_eq!(tables, i64::try_from(GOOD.len()).unwrap() + 2);
+        // Beside these: which steps were taken, what is added to positions, and how many were given.
+        assert_eq!(tables, i64::try_from(GOOD.len()).unwrap() + 3);
     });
 }
 
 #[test]
-fn what_is_added_to_positions_is_one_row() {
+fn what_is_known_of_positions_is_one_row() {
     runtime().block_on(async {
-        let (store, place) = opened(0).await;
-        for (values, expected) in [
-            ("(1, 0)", "23505"),
-            ("(2, 0)", "23514"),
-            ("(1, -1)", "23514"),
+        let (store, place) = opened(PgOptions::new()).await;
+        for (row, expected) in [
+            ("epoch (id, added) values (1, 0)", "23505"),
+            ("epoch (id, added) values (2, 0)", "23514"),
+            ("epoch (id, added) values (1, -1)", "23514"),
+            ("places (id, given, shown) values (1, 0, 0)", "23505"),
+            ("places (id, given, shown) values (2, 0, 0)", "23514"),
+            ("places (id, given, shown) values (1, -1, -1)", "23514"),
+            ("places (id, given, shown) values (1, 1, 2)", "23514"),
         ] {
-            let sql = format!("insert into {place}.guestlist_epoch (id, added) values {values}");
+            let sql = format!("insert into {place}.guestlist_{row}");
             let error = sqlx::query(AssertSqlSafe(sql))
                 .execute(store.pool())
                 .await
                 .unwrap_err();
             let code = error.as_database_error().unwrap().code().unwrap();
-            assert_eq!(code, expected, "{values}");
+            assert_eq!(code, expected, "{row}");
         }
     });
 }
@@ -350,8 +370,8 @@ fn what_is_added_to_positions_is_one_row() {
 #[test]
 fn a_proxy_stands_for_one_member() {
     runtime().block_on(async {
-        for partitions in [0, 3] {
-            let (store, place) = opened(partitions).await;
+        for options in [PgOptions::new(), PgOptions::new().partitions(3)] {
+            let (store, place) = opened(options).await;
             let taken = async |changes: &str| insert(&store, &place, "memberships", changes).await;
             assert_eq!(taken("").await, Ok(()));
             let twice = Err("23505".to_owned());
@@ -372,7 +392,7 @@ fn a_proxy_stands_for_one_member() {
 #[test]
 fn texts_are_compared_byte_by_byte() {
     runtime().block_on(async {
-        let (store, place) = opened(0).await;
+        let (store, place) = opened(PgOptions::new()).await;
         // In the order of their bytes: capitals first, then small letters, accents, Cyrillic "а",
         // a letter and its accent apart from both at once, and the last of all characters.
         let hosts = [
@@ -418,6 +438,8 @@ fn texts_are_compared_byte_by_byte() {
             "guestlist_commits.by",
             "guestlist_commits.reply",
             "guestlist_events.by",
+            "guestlist_unplaced.basis",
+            "guestlist_unplaced.by",
         ];
         assert_eq!(other, only_kept);
     });
@@ -428,7 +450,7 @@ fn texts_are_compared_byte_by_byte() {
 #[test]
 fn what_is_told_to_citus_fits_the_tables() {
     runtime().block_on(async {
-        let (store, place) = opened(0).await;
+        let (store, place) = opened(PgOptions::new()).await;
         let stubs = format!(
             "create table {place}.told (name regclass primary key, place regclass);
             create function {place}.create_distributed_table(
@@ -461,20 +483,20 @@ fn what_is_told_to_citus_fits_the_tables() {
             "select c.relname::text, (select count(distinct place) from {place}.told) \
              from pg_class c join pg_namespace n on n.oid = c.relnamespace \
              where n.nspname = $1 and c.relkind = 'r' and c.relname <> 'told' \
-             and not exists (select 1 from {place}.told t where t.name = c.oid)"
+             and not exists (select 1 from {place}.told t where t.name = c.oid) order by 1"
         )))
         .bind(&place)
         .fetch_all(store.pool())
         .await
         .unwrap();
-        // What says which steps were taken stays on the coordinator.
-        assert_eq!(left.len(), 1);
-        assert_eq!(left[0].get::<String, _>(0), "guestlist_schema");
+        // What says which steps were taken stays on the coordinator, and what is not used there.
+        let names: Vec<String> = left.iter().map(|row| row.get(0)).collect();
+        assert_eq!(names, ["guestlist_epoch", "guestlist_schema"]);
         assert_eq!(left[0].get::<i64, _>(1), 1, "all are placed together");
         assert!(citus_statements(&options.partitions(2)).is_err());
         assert_eq!(
             statements.last().unwrap(),
-            &format!("select create_reference_table('\"{place}\".guestlist_epoch')")
+            &format!("select create_reference_table('\"{place}\".guestlist_places')")
         );
         assert!(statements.contains(&format!(
             "select create_distributed_table('\"{place}\".guestlist_joined', 'member_bucket', \

@@ -23,7 +23,7 @@ use guestlist::{
     LinkFilter, LinkId, ManualClock, Member, MemberFilter, MemoryStore, Page, Pattern, Pause,
     Preset, Settings, Status, Store, Uses,
 };
-use guestlist_postgres::{PgOptions, PgStore};
+use guestlist_postgres::{Dialect, PgOptions, PgStore};
 use guestlist_sqlite::SqliteStore;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -870,9 +870,9 @@ fn on_postgres(cases: u32, number: u64, options: PgOptions) {
         cases,
         ..ProptestConfig::default()
     };
-    // Others than those of the other thread.
+    // Others than those of the other tables.
     if let RngSeed::Fixed(seed) = config.rng_seed {
-        config.rng_seed = RngSeed::Fixed(seed.wrapping_mul(2).wrapping_add(number));
+        config.rng_seed = RngSeed::Fixed(seed.wrapping_mul(4).wrapping_add(number));
     }
     run(config, &runtime, || {
         runtime.block_on(common::pg::clear(&store, &schema));
@@ -886,8 +886,10 @@ fn memory_sqlite_and_postgres_answer_alike() {
     let usual = PgOptions::new();
     // All that makes other statements or other plans.
     let other = PgOptions::new().partitions(4).flush_together(false);
+    let elsewhere = PgOptions::new().dialect(Dialect::CockroachDb);
     std::thread::scope(|scope| {
         scope.spawn(|| on_postgres(sequences.div_ceil(2), 0, usual));
-        on_postgres(sequences / 2, 1, other);
+        on_postgres(sequences / 4, 1, other);
+        on_postgres(sequences / 4, 2, elsewhere);
     });
 }

@@ -44,7 +44,7 @@ pub(crate) async fn clear(store: &PgStore, schema: &str) {
     let statement = "select string_agg(format('delete from %s', c.oid::regclass), '; ') \
         from pg_class c join pg_namespace n on n.oid = c.relnamespace \
         where n.nspname = $1 and c.relkind in ('r', 'p') and not c.relispartition \
-        and c.relname not in ('guestlist_schema', 'guestlist_epoch')";
+        and c.relname not in ('guestlist_schema', 'guestlist_epoch', 'guestlist_places')";
     let statement: String = sqlx::query_scalar(statement)
         .bind(schema)
         .fetch_one(store.pool())

@@ -336,8 +336,9 @@ async fn apply_within(
         .map_err(Failed::before_commit)?;
     if let [Verdict::Is(Outcome::Applied)] = verdicts.as_slice() {
         for erasure in &plan.erasures {
-            let sql = statement::erase(names, erasure, plan.bucket);
-            let erased = fetch(connection, sql).await.map_err(before_commit)?;
+            let [reply, event] = statement::erase(names, erasure);
+            fetch(connection, reply).await.map_err(before_commit)?;
+            let erased = fetch(connection, event).await.map_err(before_commit)?;
             if erased.len() != 1 {
                 return Err(Failed::Store(NO_SUCH_EVENT));
             }

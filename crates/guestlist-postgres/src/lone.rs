@@ -281,17 +281,8 @@ impl<'a> Writer<'a> {
     }
 
     fn puts(&mut self) {
-        let plan = self.plan;
-        for table in ORDER.iter().chain(COUNTERS).copied() {
-            let mut puts: Vec<&'a Put> = plan
-                .puts
-                .iter()
-                .filter(|put| core::ptr::eq(put.table, table))
-                .collect();
-            puts.sort_by(|one, other| one.values.cmp(&other.values));
-            for put in puts {
-                self.put(put);
-            }
+        for put in self.plan.puts_in_order() {
+            self.put(put);
         }
     }
 
@@ -335,23 +326,13 @@ impl<'a> Writer<'a> {
     }
 
     fn deletes(&mut self) {
-        let plan = self.plan;
-        for table in ORDER.iter().chain(COUNTERS).copied() {
-            let mut keys: Vec<&'a Vec<Value>> = plan
-                .deletes
-                .iter()
-                .filter(|(of, _)| core::ptr::eq(*of, table))
-                .map(|(_, key)| key)
-                .collect();
-            keys.sort();
-            for key in keys {
-                self.part();
-                self.sql.add("delete from ").table(table).add(" t where ");
-                self.is_key(table, key);
-                self.sql.add(" and (select true");
-                self.sql.add(self.accepted());
-                self.sql.add("))");
-            }
+        for (table, key) in self.plan.deletes_in_order() {
+            self.part();
+            self.sql.add("delete from ").table(table).add(" t where ");
+            self.is_key(table, key);
+            self.sql.add(" and (select true");
+            self.sql.add(self.accepted());
+            self.sql.add("))");
         }
     }
 
@@ -555,7 +536,7 @@ fn parse_receipt(text: &str) -> Option<Receipt> {
 }
 
 /// The facts of one table, by key.
-fn facts_of<'a>(
+pub(crate) fn facts_of<'a>(
     plan: &'a Plan,
     table: &'static Table,
     wanted: impl Fn(&Fact) -> bool,
@@ -570,7 +551,7 @@ fn facts_of<'a>(
 }
 
 /// The counters of one table, by key.
-fn counters_of<'a>(plan: &'a Plan, table: &'static Table) -> Vec<&'a Counter> {
+pub(crate) fn counters_of<'a>(plan: &'a Plan, table: &'static Table) -> Vec<&'a Counter> {
     let mut counters: Vec<&Counter> = plan
         .counters
         .iter()

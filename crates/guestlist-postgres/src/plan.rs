@@ -9,7 +9,7 @@ use crate::mirror::joined_key;
 use crate::place;
 use crate::rows;
 use crate::sql::Names;
-use crate::table::{JOINED, Table, table_of};
+use crate::table::{COUNTERS, JOINED, ORDER, Table, table_of};
 use crate::value::Value;
 
 /// A row that must be at a revision; zero: that must not be there.
@@ -370,12 +370,40 @@ impl Plan {
         !self.counted.is_empty() || !self.erasures.is_empty()
     }
 
+    /// What it writes, in the order of everybody.
+    pub(crate) fn puts_in_order(&self) -> Vec<&Put> {
+        in_order(&self.puts, |put| put.table, |put| &put.values)
+    }
+
+    /// What it deletes, in the order of everybody.
+    pub(crate) fn deletes_in_order(&self) -> Vec<&(&'static Table, Vec<Value>)> {
+        in_order(&self.deletes, |(table, _)| table, |(_, key)| key)
+    }
+
     /// How many rows it changes that must all have been written. What is new has a key that sees to
     /// that.
     pub(crate) fn rows(&self) -> i64 {
         let changes = |put: &&Put| !put.blind && !put.is_new;
         i64::try_from(self.puts.iter().filter(changes).count()).unwrap_or(i64::MAX)
     }
+}
+
+/// By table, and in each by what it says there.
+fn in_order<T>(
+    all: &[T],
+    table: impl Fn(&T) -> &'static Table,
+    values: impl Fn(&T) -> &Vec<Value>,
+) -> Vec<&T> {
+    let mut sorted = Vec::with_capacity(all.len());
+    for of in ORDER.iter().chain(COUNTERS).copied() {
+        let mut some: Vec<&T> = all
+            .iter()
+            .filter(|one| core::ptr::eq(table(one), of))
+            .collect();
+        some.sort_by(|one, other| values(one).cmp(values(other)));
+        sorted.extend(some);
+    }
+    sorted
 }
 
 /// One more or one less than whatever there is, never below zero.

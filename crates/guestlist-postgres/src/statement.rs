@@ -149,42 +149,40 @@ pub(crate) fn counts_what_stays(names: &Names, locked: &[PgRow]) -> Result<bool,
     Ok((is_always_so && isolation == "serializable") || sees_anew(locked)?)
 }
 
-/// What is erased: the event, and the answer that was kept with it.
-pub(crate) fn erase<'a>(names: &'a Names, columns: &'a [Value], bucket: Option<i64>) -> Sql<'a> {
-    let mut sql = Sql::new(names, bucket);
+/// What is erased: the event, whose row is answered, and before it the answer that was kept with it.
+pub(crate) fn erase<'a>(names: &'a Names, columns: &[Value]) -> [Sql<'a>; 2] {
     let at = |index: usize| columns.get(index).unwrap_or(&Value::Null);
-    let bucket = if sql.scope == Scope::One {
-        1
-    } else {
-        sql.bind(Kind::Int, at(0))
-    };
-    let host = sql.bind(Kind::Text, at(1));
-    let of = sql.bind(Kind::Uuid, at(4));
-    sql.add("with reply as (update ")
+    let mut reply = Sql::new(names, None);
+    reply
+        .add("update ")
         .table(&COMMITS)
-        .add(" set reply = '' where bucket = ");
-    sql.number(bucket, Kind::Int)
-        .add(" and home_kind = 'organization' and home = ");
-    sql.number(host, Kind::Text)
+        .add(" set reply = '' where bucket = ")
+        .value(Kind::Int, at(0))
+        .add(" and home_kind = 'organization' and home = ")
+        .value(Kind::Text, at(1))
         .add(" and commit_id = ")
-        .number(of, Kind::Uuid);
-    let prefix = names.prefix.clone();
-    sql.add(") update ")
-        .add(&prefix)
-        .add("guestlist_events set body = ");
-    sql.value(Kind::Json, at(5))
+        .value(Kind::Uuid, at(4));
+    let mut event = Sql::new(names, None);
+    event
+        .add("update ")
+        .add(&names.prefix)
+        .add("guestlist_events set body = ")
+        .value(Kind::Json, at(5))
         .add(names.cast(Kind::Json))
         .add(", erased = ")
-        .value(Kind::Bytes, at(6));
-    sql.add(" where bucket = ")
-        .number(bucket, Kind::Int)
+        .value(Kind::Bytes, at(6))
+        .add(" where bucket = ")
+        .value(Kind::Int, at(0))
         .add(" and host = ")
-        .number(host, Kind::Text);
-    sql.add(" and position = ").value(Kind::Big, at(2));
-    sql.add(" and ordinal = ").value(Kind::Big, at(3));
-    sql.add(" and commit_id = ").number(of, Kind::Uuid);
-    sql.add(" returning 1");
-    sql
+        .value(Kind::Text, at(1))
+        .add(" and position = ")
+        .value(Kind::Big, at(2))
+        .add(" and ordinal = ")
+        .value(Kind::Big, at(3))
+        .add(" and commit_id = ")
+        .value(Kind::Uuid, at(4))
+        .add(" returning 1");
+    [reply, event]
 }
 
 /// What the statement answered, by commit.
@@ -995,7 +993,7 @@ impl Writer<'_> {
 
 /// How a row is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(crate) enum How {
     /// It was not there.
     New,
     /// It was there, and is locked.
@@ -1005,7 +1003,7 @@ enum How {
 }
 
 impl How {
-    const fn of(put: &Put) -> Self {
+    pub(crate) const fn of(put: &Put) -> Self {
         if put.blind {
             Self::Blindly
         } else if put.is_new {

@@ -2,6 +2,7 @@
 
 use guestlist_store::StoreError;
 
+use crate::delegated;
 use crate::options::PgOptions;
 use crate::table::{COUNTERS, ORDER};
 
@@ -9,13 +10,17 @@ use crate::table::{COUNTERS, ORDER};
 const FIRST: &str = "memberships";
 
 /// The statements that spread guestlist's tables over the shards of a Citus cluster: all of them by
-/// bucket and placed together, so that one organization's rows are on one machine. They are for
-/// tables that were [made](crate::migrate) without [partitions](PgOptions::partitions) and are
-/// empty, and are run once, in this order, on the coordinator.
+/// bucket and placed together, so that one organization's rows are on one machine; and behind them
+/// the function that commits there, which a store with [`Dialect::Citus`](crate::Dialect::Citus)
+/// calls and Citus runs where the bucket is.
 ///
-/// **Not run on Citus by guestlist's tests**, which hold them against the tables in PostgreSQL:
-/// each names a table and a column of all its keys. A store does not run on Citus yet;
-/// `docs/scale.md` says what is missing.
+/// They are for tables that were [made](crate::migrate) without
+/// [partitions](PgOptions::partitions) and are empty, and are run once, in this order, on the
+/// coordinator. The last two make the function, and are run again when a newer guestlist has
+/// another one: opening a store says so.
+///
+/// **Not run on Citus by guestlist's tests**, which hold them against the tables in PostgreSQL, and
+/// run the function there. `docs/scale.md` says what is missing.
 ///
 /// # Errors
 ///
@@ -27,7 +32,17 @@ const FIRST: &str = "memberships";
 /// let statements = citus_statements(&PgOptions::new().schema("guests"))?;
 /// assert_eq!(
 ///     statements[0],
+///     r#"alter table "guests".guestlist_memberships alter column bucket type integer"#
+/// );
+/// assert_eq!(
+///     statements[1],
 ///     r#"select create_distributed_table('"guests".guestlist_memberships', 'bucket')"#
+/// );
+/// assert_eq!(
+///     statements.last().map(String::as_str),
+///     Some(
+///         r#"select create_distributed_function('"guests".guestlist_commit_1(integer, text)', '$1', colocate_with => '"guests".guestlist_memberships')"#
+///     )
 /// );
 /// # Ok::<(), guestlist_store::StoreError>(())
 /// ```
@@ -37,25 +52,41 @@ pub fn citus_statements(options: &PgOptions) -> Result<Vec<String>, StoreError> 
             what: "tables on Citus are spread by Citus, and have no partitions of their own",
         });
     }
-    let prefix = options.names(true)?.prefix;
-    let name = |table: &str| format!("'{}guestlist_{table}'", prefix.replace('\'', "''"));
-    let mut statements = vec![format!(
-        "select create_distributed_table({}, 'bucket')",
-        name(FIRST)
-    )];
+    let names = options.names(true)?;
+    let quoted = |name: &str| format!("'{}'", name.replace('\'', "''"));
+    let table = |table: &str| format!("{}guestlist_{table}", names.prefix);
+    let first = quoted(&table(FIRST));
     let tables = ORDER.iter().chain(COUNTERS);
     let others = tables
         .map(|table| (table.name, table.key[0].name))
         .chain([("events", "bucket"), ("unplaced", "bucket")])
         .filter(|(table, _)| *table != FIRST);
-    for (table, column) in others {
+    let mut statements = Vec::new();
+    for (name, column) in [(FIRST, "bucket")].into_iter().chain(others) {
+        let name = table(name);
+        // What is placed together has to be of one type, and this is that of the function, too.
         statements.push(format!(
-            "select create_distributed_table({}, '{column}', colocate_with => {})",
-            name(table),
-            name(FIRST)
+            "alter table {name} alter column {column} type integer"
+        ));
+        let name = quoted(&name);
+        let beside = if name == first {
+            String::new()
+        } else {
+            format!(", colocate_with => {first}")
+        };
+        statements.push(format!(
+            "select create_distributed_table({name}, '{column}'{beside})"
         ));
     }
     // One row, which whoever gives places and whoever reads the log asks.
-    statements.push(format!("select create_reference_table({})", name("places")));
+    statements.push(format!(
+        "select create_reference_table({})",
+        quoted(&table("places"))
+    ));
+    statements.push(delegated::definition(options, &names));
+    statements.push(format!(
+        "select create_distributed_function({}, '$1', colocate_with => {first})",
+        quoted(&delegated::signature(&names))
+    ));
     Ok(statements)
 }

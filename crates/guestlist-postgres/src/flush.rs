@@ -8,12 +8,13 @@ use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use crate::error::{During, connect_error, is_lost, is_overtaken, store_error};
-use crate::lone;
+use crate::options::Dialect;
 use crate::plan::{Outcome, Plan};
 use crate::rows::NO_SUCH_EVENT;
 use crate::sql::{Names, Sql};
 use crate::statement::{self, Verdict};
 use crate::value::Value;
+use crate::{delegated, lone};
 
 /// How often a statement that was overtaken by another transaction is run again. Each time some
 /// other one was applied.
@@ -169,7 +170,8 @@ impl Engine {
             .map(|commit| {
                 let plan = &commit.plan;
                 let fits = first.is_none_or(|first| {
-                    !first.is_alone()
+                    self.names.dialect != Dialect::Citus
+                        && !first.is_alone()
                         && !plan.is_alone()
                         && (!self.names.one_bucket || first.bucket == plan.bucket)
                 });
@@ -264,6 +266,12 @@ async fn run(
     plans: &[&Plan],
     careful: bool,
 ) -> Result<Vec<Verdict>, Failed> {
+    if let ([plan], Dialect::Citus) = (plans, names.dialect) {
+        let call = delegated::commit(names, plan).map_err(Failed::Store)?;
+        let rows = fetch(connection, call).await.map_err(Failed::Sql)?;
+        let outcome = delegated::outcome(&rows).map_err(Failed::Store)?;
+        return Ok(vec![Verdict::Is(outcome)]);
+    }
     if let [plan] = plans
         && let Some((sql, wanted)) = lone::commit(names, plan, careful)
     {
@@ -319,14 +327,18 @@ async fn apply_within(
     careful: bool,
 ) -> Result<Vec<Verdict>, Failed> {
     let plans = [plan];
-    let locked = fetch(connection, statement::lock(names, plan, plan.bucket))
-        .await
-        .map_err(before_commit)?;
+    let counts_what_stays = if names.dialect == Dialect::Citus {
+        // The function that is called locks before it counts.
+        plan.counted.is_empty() || is_read_committed(connection).await.map_err(before_commit)?
+    } else {
+        let locked = fetch(connection, statement::lock(names, plan, plan.bucket))
+            .await
+            .map_err(before_commit)?;
+        statement::counts_what_stays(names, &locked).map_err(before_commit)?
+    };
     // Else the statement that counts sees what the one that locks has seen, and not what was
     // committed while that one waited.
-    if !plan.counted.is_empty()
-        && !statement::counts_what_stays(names, &locked).map_err(before_commit)?
-    {
+    if !plan.counted.is_empty() && !counts_what_stays {
         return Err(Failed::Store(StoreError::Misuse {
             what: "what is counted needs a `read committed` transaction",
         }));

@@ -32,6 +32,7 @@
 
 mod citus;
 mod cockroachdb;
+mod delegated;
 mod error;
 mod events;
 mod flush;

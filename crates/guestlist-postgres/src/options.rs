@@ -143,7 +143,7 @@ impl PgOptions {
     /// Whether the list of a member's memberships is not written with them, because it is on
     /// another machine, but [from the log](crate::PgStore::mirror).
     pub const fn mirror_from_log(mut self, yes: bool) -> Self {
-        self.mirrored = yes;
+        self.mirrored = yes || matches!(self.dialect, Dialect::Citus);
         self
     }
 
@@ -158,13 +158,16 @@ impl PgOptions {
     /// # let _ = options;
     /// ```
     pub const fn keep_to_one_bucket(mut self, yes: bool) -> Self {
-        self.one_bucket = yes;
+        self.one_bucket = yes || matches!(self.dialect, Dialect::Citus);
         self
     }
 
     /// What speaks PostgreSQL there; PostgreSQL itself if nothing is said. On Citus, what one
     /// statement touches is on one machine: this [keeps to one bucket](Self::keep_to_one_bucket) and
-    /// [mirrors from the log](Self::mirror_from_log).
+    /// [mirrors from the log](Self::mirror_from_log), whatever else is said. Each commit is a call of
+    /// its own there, on a connection of the pool: none is [flushed](Self::flush_together) with
+    /// others. The call is run where the bucket is, unless it is in a transaction of the application;
+    /// then Citus runs it on the coordinator.
     pub const fn dialect(mut self, dialect: Dialect) -> Self {
         if matches!(dialect, Dialect::Citus) {
             self.one_bucket = true;

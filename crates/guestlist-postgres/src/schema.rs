@@ -351,7 +351,7 @@ async fn go_on_behind(connection: &mut PgConnection, names: &Names) -> Result<()
 }
 
 /// Without carriage returns, which some checkouts add.
-fn checksum(text: &str) -> i64 {
+pub(crate) fn checksum(text: &str) -> i64 {
     let mut hasher = crc32fast::Hasher::new();
     for part in text.split('\r') {
         hasher.update(part.as_bytes());

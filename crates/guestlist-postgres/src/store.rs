@@ -19,11 +19,11 @@ use crate::error::connect_error;
 use crate::flush::Engine;
 use crate::looking::{Looking, WithOthers};
 use crate::mirror::Mirrored;
-use crate::options::PgOptions;
+use crate::options::{Dialect, PgOptions};
 use crate::plan::{Outcome, Plan};
 use crate::sql::Names;
 use crate::transaction::PgTransaction;
-use crate::{events, list, mirror, place, read, schema};
+use crate::{delegated, events, list, mirror, place, read, schema};
 
 /// How many commits go into one statement at most.
 const BATCH: usize = 128;
@@ -91,7 +91,8 @@ impl PgStore {
     /// # Errors
     ///
     /// Those of [`migrate`](crate::migrate); without migrating, [`StoreError::Misuse`] if the tables
-    /// are missing or old.
+    /// are missing or old. On [Citus](Dialect::Citus) also if what
+    /// [`citus_statements`](crate::citus_statements) gives was not run, or that of an older version.
     pub async fn open(pool: PgPool, options: PgOptions) -> Result<Self, StoreError> {
         let names = options.names(false)?;
         let mut connection = pool.acquire().await.map_err(connect_error)?;
@@ -102,8 +103,15 @@ impl PgStore {
         }
         let one_bucket =
             options.one_bucket || schema::is_partitioned(&mut connection, &names).await?;
+        let is_delegated = options.dialect == Dialect::Citus;
+        if is_delegated {
+            delegated::check(&mut connection, &names).await?;
+        }
         drop(connection);
-        let keeps = if options.together { options.flushes } else { 0 };
+        // Calls go to many machines, and none has to wait for those before it; and a call that is
+        // planned once for all buckets is sent to none of them.
+        let together = options.together && !is_delegated;
+        let keeps = if together { options.flushes } else { 0 };
         let names = Names {
             one_bucket,
             planned_once: keeps > 0,
@@ -116,12 +124,12 @@ impl PgStore {
         let engine = Arc::new(Engine::new(pool, names, keeps));
         let together = Together::new(
             Flushing(Arc::clone(&engine)),
-            if options.together {
+            if together {
                 options.flushes
             } else {
                 usize::MAX
             },
-            if options.together { BATCH } else { 1 },
+            if together { BATCH } else { 1 },
             spawn,
         );
         Ok(Self {

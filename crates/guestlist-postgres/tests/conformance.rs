@@ -202,3 +202,61 @@ mod yugabytedb_transactions {
         PgOptions::new().dialect(Dialect::YugabyteDb)
     ));
 }
+
+/// Committed by the function that Citus would run where the bucket is.
+struct OnCitus;
+
+#[async_trait]
+impl Fixture for OnCitus {
+    type Store = PgStore;
+
+    async fn store(&self) -> PgStore {
+        common::citus::store(PgOptions::new()).await.0
+    }
+
+    async fn reopen(&self, store: PgStore) -> Option<PgStore> {
+        Schemas(PgOptions::new()).reopen(store).await
+    }
+
+    async fn settle(&self, store: &PgStore) {
+        Mirroring.settle(store).await;
+    }
+
+    fn block_on(&self, future: CaseFuture<'_>) {
+        common::block_on(future);
+    }
+}
+
+mod citus {
+    use super::*;
+    guestlist_store::conformance_tests!(OnCitus);
+}
+
+/// The same inside the application's transactions.
+struct TransactionsOnCitus;
+
+#[async_trait]
+impl Fixture for TransactionsOnCitus {
+    type Store = InTransactions;
+
+    async fn store(&self) -> InTransactions {
+        InTransactions(OnCitus.store().await)
+    }
+
+    async fn reopen(&self, store: InTransactions) -> Option<InTransactions> {
+        Transactions(PgOptions::new()).reopen(store).await
+    }
+
+    async fn settle(&self, store: &InTransactions) {
+        Mirroring.settle(&store.0).await;
+    }
+
+    fn block_on(&self, future: CaseFuture<'_>) {
+        common::block_on(future);
+    }
+}
+
+mod transactions_on_citus {
+    use super::*;
+    guestlist_store::conformance_tests!(TransactionsOnCitus);
+}

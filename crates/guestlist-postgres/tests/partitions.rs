@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use guestlist_membership::link::{LinkDraft, Uses};
 use guestlist_membership::member::MemberCommand;
 use guestlist_membership::organization::Settings;
 use guestlist_membership::{Fact, Root, Scope};
-use guestlist_postgres::{PgOptions, PgStore};
+use guestlist_postgres::{Dialect, PgOptions, PgStore, citus_statements, migrate};
 use guestlist_store::conformance::{Harness, Order};
 use guestlist_store::{
     Committed, EventFilter, InviteFilter, Load, MemberFilter, Page, Query, Store,
@@ -22,6 +22,9 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Row as _};
 
 const PARTITIONS: u16 = 16;
+
+/// Held by who says in the log what comes, and looks there for it.
+static LOG: Mutex<()> = Mutex::new(());
 
 /// A server that writes down each plan it has used.
 fn server() -> &'static Server {
@@ -35,6 +38,7 @@ fn server() -> &'static Server {
             .setting("auto_explain.log_analyze", "on")
             .setting("auto_explain.log_timing", "off")
             .setting("auto_explain.log_nested_statements", "on")
+            .setting("auto_explain.log_verbose", "on")
             .start()
             .unwrap()
     })
@@ -291,7 +295,7 @@ fn used(schema: &str) -> Vec<Used> {
         let text = plan["Query Text"].as_str().unwrap().to_owned();
         if let Some(begins) = text.strip_prefix("select 'begins: ") {
             begins.trim_end_matches('\'').clone_into(&mut what);
-        } else if text.contains(&format!("\"{schema}\".")) {
+        } else if text.contains(&format!("\"{schema}\".")) || is_in(&plan["Plan"], schema) {
             all.push(Used {
                 what: what.clone(),
                 text,
@@ -300,6 +304,12 @@ fn used(schema: &str) -> Vec<Used> {
         }
     }
     all
+}
+
+/// Whether a plan reads or writes a table of this schema, however that was named.
+fn is_in(node: &Value, schema: &str) -> bool {
+    let mut below = node["Plans"].as_array().into_iter().flatten();
+    node["Schema"] == schema || below.any(|child| is_in(child, schema))
 }
 
 /// What a plan has scanned, by table: the partitions, and whether it can have touched them.
@@ -423,7 +433,7 @@ async fn rows_are_where_they_belong(store: &PgStore, schema: &str) {
     .fetch_all(store.pool())
     .await
     .unwrap();
-    assert_eq!(tables.len(), 23);
+    assert_eq!(tables.len(), 24);
     let mut filled = 0;
     for row in tables {
         let table: String = row.get(0);
@@ -460,11 +470,84 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn every_statement_of_the_hot_path_keeps_to_one_partition() {
+    let _log = LOG.lock();
     block_on(async {
         let custom = keeps_to_one_partition("custom", "force_custom_plan").await;
         let generic = keeps_to_one_partition("generic", "force_generic_plan").await;
         assert_eq!(custom, generic);
         assert!(custom > 35, "{custom} statements");
+    });
+}
+
+/// What the function runs that commits on Citus: each statement names one row or rows of one
+/// bucket, and says that bucket.
+#[test]
+fn every_statement_of_the_function_for_citus_keeps_to_one_partition() {
+    let _log = LOG.lock();
+    block_on(async {
+        let schema = "on_citus";
+        let options = PgOptions::new()
+            .schema(schema)
+            .partitions(PARTITIONS)
+            .dialect(Dialect::Citus);
+        let pool = pool("auto").await;
+        migrate(&mut pool.acquire().await.unwrap(), &options)
+            .await
+            .unwrap();
+        // Not what distributes the tables, which have partitions instead.
+        let statements = citus_statements(&PgOptions::new().schema(schema)).unwrap();
+        let function = |text: &&String| text.starts_with("-- ");
+        let function = statements.iter().find(function).unwrap().clone();
+        sqlx::raw_sql(AssertSqlSafe(function))
+            .execute(&pool)
+            .await
+            .unwrap();
+        let store = PgStore::open(pool, options).await.unwrap();
+        hot_path(&store).await;
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut calls = 0;
+        for Used { what, text, plan } in used(schema) {
+            if text.starts_with("select \"on_citus\".guestlist_commit_1($1::int4, $2::text)") {
+                calls += 1;
+                continue;
+            }
+            if !what.ends_with(": commit") {
+                continue;
+            }
+            let kind = text.split(' ').next().unwrap();
+            let kind = ["select", "insert", "update", "delete"]
+                .into_iter()
+                .find(|one| *one == kind)
+                .unwrap_or_else(|| panic!("{what}: {text}"));
+            *kinds.entry(kind).or_default() += 1;
+            let mut scanned = Scanned::default();
+            match kind {
+                // What is changed is named as a whole; what is looked through for it is below that.
+                "update" | "delete" => scan(&plan["Plans"][0], &mut scanned),
+                _ => scan(&plan, &mut scanned),
+            }
+            let parts: usize = scanned.named.values().map(BTreeSet::len).sum();
+            if kind == "insert" {
+                // A row of constants, and nothing that it is looked up in.
+                assert_eq!(parts, 0, "{what}: {text}");
+                assert!(
+                    text.contains("(bucket, ") || text.contains(", bucket, "),
+                    "{text}"
+                );
+                assert_eq!(text.matches(" values ").count(), 1, "{text}");
+                assert!(!text.contains("select "), "{text}");
+            } else {
+                assert_eq!(parts, 1, "{what}: {text}");
+                assert!(text.contains(" where bucket = '"), "{text}");
+            }
+        }
+        assert!(calls > 15, "{calls}");
+        for (kind, least) in [("select", 40), ("insert", 40), ("update", 10)] {
+            let found = kinds.get(kind).copied().unwrap_or(0);
+            assert!(found >= least, "{kind}: {found}");
+        }
+        rows_are_where_they_belong(&store, schema).await;
+        store.pool().close().await;
     });
 }
 

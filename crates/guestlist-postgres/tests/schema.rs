@@ -445,62 +445,49 @@ fn texts_are_compared_byte_by_byte() {
     });
 }
 
-/// Functions of Citus' names take what is sent to them, and refuse what Citus does: a column that
-/// is not in every unique key, and anything that is no table.
+/// Functions of Citus' names take what is sent to them, and refuse what Citus does.
 #[test]
 fn what_is_told_to_citus_fits_the_tables() {
     runtime().block_on(async {
-        let (store, place) = opened(PgOptions::new()).await;
-        let stubs = format!(
-            "create table {place}.told (name regclass primary key, place regclass);
-            create function {place}.create_distributed_table(
-                name regclass, place text, colocate_with text default null
-            ) returns void language plpgsql as $$ begin
-                if exists (select 1 from pg_index i where i.indrelid = name and i.indisunique
-                    and not exists (select 1 from pg_attribute a where a.attrelid = name
-                        and a.attname = place and a.attnum = any (i.indkey) and a.attnotnull)) then
-                    raise 'no unique key of % may be without %', name, place;
-                end if;
-                insert into {place}.told values (name, coalesce(colocate_with::regclass, name));
-            end $$;
-            create function {place}.create_reference_table(name regclass) returns void
-            language sql as $$ insert into {place}.told values (name, null) $$"
-        );
-        sqlx::raw_sql(AssertSqlSafe(stubs))
-            .execute(store.pool())
-            .await
-            .unwrap();
+        let (pool, place) = (common::pool(2).await, schema());
         let options = PgOptions::new().schema(&place);
-        let statements = citus_statements(&options).unwrap();
-        for statement in &statements {
-            let statement = statement.replacen("create_", &format!("{place}.create_"), 1);
-            sqlx::query(AssertSqlSafe(statement))
-                .execute(store.pool())
-                .await
-                .unwrap();
-        }
+        common::citus::set_up(&pool, &options, &place).await;
         let left = sqlx::query(AssertSqlSafe(format!(
-            "select c.relname::text, (select count(distinct place) from {place}.told) \
-             from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+            "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
              where n.nspname = $1 and c.relkind = 'r' and c.relname <> 'told' \
-             and not exists (select 1 from {place}.told t where t.name = c.oid) order by 1"
+             and not exists (select 1 from {place}.told t where t.what = 'table' and t.id = c.oid) \
+             order by 1"
         )))
         .bind(&place)
-        .fetch_all(store.pool())
+        .fetch_all(&pool)
         .await
         .unwrap();
         // What says which steps were taken stays on the coordinator, and what is not used there.
-        let names: Vec<String> = left.iter().map(|row| row.get(0)).collect();
-        assert_eq!(names, ["guestlist_epoch", "guestlist_schema"]);
-        assert_eq!(left[0].get::<i64, _>(1), 1, "all are placed together");
-        assert!(citus_statements(&options.partitions(2)).is_err());
+        let left: Vec<String> = left.iter().map(|row| row.get(0)).collect();
+        assert_eq!(left, ["guestlist_epoch", "guestlist_schema"]);
+        let told = sqlx::query(AssertSqlSafe(format!(
+            "select distinct what, beside::text from {place}.told order by 1, 2"
+        )))
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        let told: Vec<(String, Option<String>)> =
+            told.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let beside = Some(format!("{place}.guestlist_memberships"));
         assert_eq!(
-            statements.last().unwrap(),
-            &format!("select create_reference_table('\"{place}\".guestlist_places')")
+            told,
+            [
+                ("function".to_owned(), beside.clone()),
+                ("table".to_owned(), beside),
+                // The one of one row, on all machines.
+                ("table".to_owned(), None),
+            ]
         );
+        let statements = citus_statements(&options).unwrap();
         assert!(statements.contains(&format!(
             "select create_distributed_table('\"{place}\".guestlist_joined', 'member_bucket', \
              colocate_with => '\"{place}\".guestlist_memberships')"
         )));
+        assert!(citus_statements(&options.partitions(2)).is_err());
     });
 }

@@ -8,6 +8,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test that fails panics")]
 
+pub mod citus;
 pub mod commits;
 
 use std::hash::{BuildHasher as _, RandomState};

@@ -860,12 +860,12 @@ fn memory_and_sqlite_answer_alike() {
 }
 
 /// Some of the sequences, in tables that are emptied before each.
-fn on_postgres(cases: u32, number: u64, options: PgOptions) {
+fn on_postgres(cases: u32, number: u64, store: impl Future<Output = (PgStore, String)>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let (store, schema) = runtime.block_on(common::pg::store_with(options));
+    let (store, schema) = runtime.block_on(store);
     let mut config = ProptestConfig {
         cases,
         ..ProptestConfig::default()
@@ -887,9 +887,12 @@ fn memory_sqlite_and_postgres_answer_alike() {
     // All that makes other statements or other plans.
     let other = PgOptions::new().partitions(4).flush_together(false);
     let elsewhere = PgOptions::new().dialect(Dialect::CockroachDb);
+    let citus = common::pg::store_on_citus(PgOptions::new());
     std::thread::scope(|scope| {
-        scope.spawn(|| on_postgres(sequences.div_ceil(2), 0, usual));
-        on_postgres(sequences / 4, 1, other);
-        on_postgres(sequences / 4, 2, elsewhere);
+        let usual = common::pg::store_with(usual);
+        scope.spawn(move || on_postgres(sequences.div_ceil(2), 0, usual));
+        on_postgres(sequences / 6, 1, common::pg::store_with(other));
+        on_postgres(sequences / 6, 2, common::pg::store_with(elsewhere));
+        on_postgres(sequences / 6, 3, citus);
     });
 }

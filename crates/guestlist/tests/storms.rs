@@ -17,6 +17,7 @@ use guestlist::{
     Claim, EventFilter, Guestlist, Invitations, InviteFilter, InviteOutcome, JoinedBy, LinkDraft,
     LinkFilter, MemberFilter, MemoryStore, Page, Settings, Uses,
 };
+use guestlist_postgres::{PgOptions, PgStore};
 use guestlist_sqlite::SqliteStore;
 
 const ROUNDS: usize = 50;
@@ -128,17 +129,28 @@ async fn limits_hold_on_sqlite() {
 }
 
 /// As many rounds in all, each with the next limit.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_hold_on_postgres() {
+async fn storms_in_turn(store: PgStore, rounds: usize) {
     const CLAIMERS: usize = 64;
-    let guestlist = Arc::new(over(common::pg::store().await, &clock(), seed(9)));
+    let guestlist = Arc::new(over(store, &clock(), seed(9)));
     register(&guestlist, &["host"]).await;
-    for round in 0..rounds(ROUNDS) {
+    for round in 0..rounds {
         let limits = limits(CLAIMERS);
         // Each limit comes with links that let in and with links that ask.
         let limit = limits[round / 2 % limits.len()];
         storm(&guestlist, round, CLAIMERS, limit).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold_on_postgres() {
+    storms_in_turn(common::pg::store().await, rounds(ROUNDS)).await;
+}
+
+/// By the function that Citus would run, each commit on its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold_on_citus() {
+    let (store, _) = common::pg::store_on_citus(PgOptions::new()).await;
+    storms_in_turn(store, rounds(ROUNDS / 2)).await;
 }
 
 /// How many join, decline or take back at once.

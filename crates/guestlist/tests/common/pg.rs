@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use guestlist::{MemoryStore, Store};
-use guestlist_postgres::{PgOptions, PgStore};
+use guestlist_postgres::{Dialect, PgOptions, PgStore, citus_statements, migrate};
 use guestlist_sqlite::SqliteStore;
 use guestlist_testkit::postgres::{Database, shared};
 use sqlx::postgres::{PgPool, PgPoolOptions};
@@ -14,6 +14,12 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 fn database() -> &'static Database {
     static DATABASE: OnceLock<Database> = OnceLock::new();
     DATABASE.get_or_init(|| shared().create_database().unwrap())
+}
+
+/// A schema that nobody else uses.
+fn schema() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    format!("s{}", MADE.fetch_add(1, Ordering::Relaxed))
 }
 
 pub(crate) async fn pool(connections: u32) -> PgPool {
@@ -33,10 +39,30 @@ pub(crate) async fn store() -> PgStore {
 
 /// The same, and the schema that its tables are in.
 pub(crate) async fn store_with(options: PgOptions) -> (PgStore, String) {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let schema = format!("s{}", MADE.fetch_add(1, Ordering::Relaxed));
+    let schema = schema();
     let store = PgStore::open(pool(16).await, options.schema(schema.clone()));
     (store.await.unwrap(), schema)
+}
+
+/// One that commits as it does on Citus, by the function that Citus would run where the bucket is.
+pub(crate) async fn store_on_citus(options: PgOptions) -> (PgStore, String) {
+    let schema = schema();
+    let options = options.schema(schema.clone()).dialect(Dialect::Citus);
+    let pool = pool(16).await;
+    migrate(&mut pool.acquire().await.unwrap(), &options)
+        .await
+        .unwrap();
+    // All but what would distribute them.
+    let statements = citus_statements(&options).unwrap();
+    for sql in statements {
+        if !sql.starts_with("select create_") {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
+    }
+    (PgStore::open(pool, options).await.unwrap(), schema)
 }
 
 /// Takes all rows out of a store's tables, which is faster than making new ones.
@@ -84,9 +110,21 @@ impl Settle for PgStore {
                 .await
                 .unwrap();
             if oldest >= now {
-                return;
+                break;
             }
             tokio::task::yield_now().await;
+        }
+        // Lists of memberships come from the log where they are elsewhere.
+        if self.capabilities().memberships_lag == Duration::ZERO {
+            return;
+        }
+        let mut after = None;
+        loop {
+            let done = self.mirror(after.as_ref(), 500).await.unwrap();
+            if done.events == 0 {
+                return;
+            }
+            after = done.next;
         }
     }
 }

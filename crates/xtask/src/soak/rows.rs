@@ -43,7 +43,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "F3",
-        checks: "the same on PostgreSQL, with three ways to lay out its tables (D3, D7, D8)",
+        checks: "the same on PostgreSQL, with four ways to commit and to lay out its tables (D3, D7, D8)",
         runs: Runs::Rounds(&[tests(
             "guestlist",
             "differential",

@@ -196,13 +196,6 @@ mod yugabytedb_one_by_one {
     ));
 }
 
-mod yugabytedb_transactions {
-    use super::*;
-    guestlist_store::conformance_tests!(Transactions(
-        PgOptions::new().dialect(Dialect::YugabyteDb)
-    ));
-}
-
 /// Committed by the function that Citus would run where the bucket is.
 struct OnCitus;
 

@@ -309,7 +309,9 @@ mod tests {
 
     #[test]
     fn many_patterns_do_not_nest_deep() {
-        let texts: Vec<String> = (0..5000).map(|n| format!("k{n}")).collect();
+        // Miri takes a thousand times as long.
+        let (many, deep) = if cfg!(miri) { (50, 6) } else { (5000, 13) };
+        let texts: Vec<String> = (0..many).map(|n| format!("k{n}")).collect();
         let patterns = texts.iter().map(|text| Pattern::parse(text).unwrap());
         let sql = patterns.collect::<Coverage>().sql_filter("key").unwrap();
         let mut depth = 0_u32;
@@ -322,7 +324,7 @@ mod tests {
             }
             deepest = deepest.max(depth);
         }
-        assert_eq!((depth, deepest), (0, 13), "SQLite refuses more than 1000");
+        assert_eq!((depth, deepest), (0, deep), "SQLite refuses more than 1000");
     }
 
     #[test]

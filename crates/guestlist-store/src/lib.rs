@@ -27,6 +27,7 @@ mod memory;
 mod query;
 mod snapshot;
 mod store;
+mod sync;
 mod together;
 
 pub use changes::AccessChanges;

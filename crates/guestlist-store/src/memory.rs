@@ -1,7 +1,7 @@
 //! The contract in its plainest form: everything in one ordered map behind one lock.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 
@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::kv::{Kv, KvCheck, KvCommitted, KvOp, KvRange};
 use crate::kv_store::KvStore;
 use crate::store::Capabilities;
+use crate::sync::{Mutex, MutexGuard};
 
 /// A store in memory, for tests and for trying things out. It is gone with the last clone.
 ///

@@ -7,9 +7,10 @@ use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::error::StoreError;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How a store applies what several calls have sent, in one go.
 ///

@@ -1,7 +1,6 @@
 //! [`Together`] in schedules that are drawn by shuttle. Turns change wherever something is awaited:
-//! between the calls, in a flush, and where a worker is lost. What happens under one of its locks
-//! is not taken apart. For that loom's locks would have to be compiled into the crate, which is not
-//! worth it for two short critical sections; they are tested one by one beside the code.
+//! between the calls, in a flush, and where a worker is lost. In which order threads take its locks is
+//! what `loom.rs` tries.
 //!
 //! `GUESTLIST_ROUNDS` is the number of schedules, `GUESTLIST_SEED` what they are drawn from.
 

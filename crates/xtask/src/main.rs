@@ -9,7 +9,8 @@
 //!
 //! `cargo xtask assurance` writes down what both have come to.
 //!
-//! `cargo xtask miri` and `cargo xtask sanitize` run tests under tools that see more.
+//! `cargo xtask miri`, `cargo xtask loom` and `cargo xtask sanitize` run tests under tools that see
+//! more.
 
 #![expect(
     clippy::print_stdout,
@@ -39,7 +40,7 @@ usage: cargo xtask test [--only STEP] [--list]
        cargo xtask soak --list
        cargo xtask defects [--only DEFECT] [--list]
        cargo xtask assurance
-       cargo xtask miri|sanitize [--only PACKAGE]
+       cargo xtask miri|loom|sanitize [--only PACKAGE]
 
   test          run every step in order, stop at the first failure
   --only STEP   run this one step
@@ -58,6 +59,7 @@ usage: cargo xtask test [--only STEP] [--list]
   assurance     write docs/assurance.md from the two ledgers
 
   miri          run tests of the pure crates under Miri
+  loom          run what threads share in every order in which they can take its locks
   sanitize      run tests of what is shared between threads under AddressSanitizer and ThreadSanitizer
   --only PACKAGE
                 those of this package only";
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Ok(Request::Defects(Some(wanted))) => end("defects", defects::run(root(), &wanted)),
         Ok(Request::Assurance) => end("assurance", assurance::write(root())),
         Ok(Request::Miri(only)) => end("miri", tools::miri(root(), only.as_deref())),
+        Ok(Request::Loom(only)) => end("loom", tools::loom(root(), only.as_deref())),
         Ok(Request::Sanitize(only)) => end("sanitize", tools::sanitize(root(), only.as_deref())),
         Err(message) => {
             eprintln!("xtask: {message}\n\n{USAGE}");
@@ -113,6 +116,7 @@ enum Request {
     Assurance,
     /// One package, or all.
     Miri(Option<String>),
+    Loom(Option<String>),
     Sanitize(Option<String>),
 }
 
@@ -121,6 +125,7 @@ fn parse(args: &[String]) -> Result<Request, String> {
     match args.next() {
         Some("test") => {}
         Some("miri") => return package(args, Request::Miri),
+        Some("loom") => return package(args, Request::Loom),
         Some("sanitize") => return package(args, Request::Sanitize),
         Some("soak") => return Ok(Request::Soak(soak::parse(args)?)),
         Some("defects") => return Ok(Request::Defects(defects::parse(args)?)),
@@ -312,9 +317,11 @@ mod tests {
     }
 
     #[test]
-    fn miri_and_sanitize_take_a_package() {
+    fn tools_take_a_package() {
         assert!(matches!(parsed("miri"), Ok(Request::Miri(None))));
         assert!(matches!(parsed("miri --help"), Ok(Request::Help)));
+        let one = parsed("loom --only guestlist");
+        assert!(matches!(one, Ok(Request::Loom(Some(only))) if only == "guestlist"));
         let one = parsed("sanitize --only guestlist-store");
         assert!(matches!(one, Ok(Request::Sanitize(Some(only))) if only == "guestlist-store"));
     }

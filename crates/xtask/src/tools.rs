@@ -1,5 +1,5 @@
-//! Tests under tools that see what a test can't: Miri and the sanitizers of addresses and threads.
-//! All need the nightly toolchain; what is missing is a failure.
+//! Tests under tools that see what a test can't: Miri, loom, and the sanitizers of addresses and
+//! threads. All but loom need the nightly toolchain; what is missing is a failure.
 
 use std::path::Path;
 
@@ -34,6 +34,30 @@ const MIRI: &[Run] = &[
         targets: "--lib",
         tests: "base62:: generator hex:: kind:: selector::",
     },
+    Run {
+        package: "guestlist-access",
+        targets: "--lib",
+        tests: "",
+    },
+    Run {
+        package: "guestlist-membership",
+        targets: "--lib",
+        tests: "",
+    },
+];
+
+/// What is compiled with loom's locks.
+const LOOM: &[Run] = &[
+    Run {
+        package: "guestlist-store",
+        targets: "--test loom",
+        tests: "",
+    },
+    Run {
+        package: "guestlist",
+        targets: "--test loom",
+        tests: "",
+    },
 ];
 
 /// What holds secrets in memory, and what threads share.
@@ -60,6 +84,20 @@ pub(crate) fn miri(root: &Path, only: Option<&str>) -> Result<(), String> {
             .env("MIRIFLAGS", "-Zmiri-disable-isolation")
             .env("PROPTEST_CASES", CASES);
         test(cargo, run, "Miri")?;
+    }
+    Ok(())
+}
+
+/// Runs tests in every order in which threads can take the locks of what they share, or those of
+/// one package.
+pub(crate) fn loom(root: &Path, only: Option<&str>) -> Result<(), String> {
+    // Everything is compiled again with this.
+    let target = root.join("target/xtask-loom");
+    for run in picked(LOOM, only)? {
+        let cargo = Cargo::new(root, "test --release --target-dir")
+            .arg(&target)
+            .env("RUSTFLAGS", "--cfg guestlist_loom");
+        test(cargo, run, "loom")?;
     }
     Ok(())
 }

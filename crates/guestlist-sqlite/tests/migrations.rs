@@ -179,6 +179,72 @@ fn old_database(path: &Path) {
     }
 }
 
+/// The steps that were taken, as far as anybody has got, or none: the file is new.
+fn steps(path: &Path) -> Vec<(String, Option<String>)> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    let sound: String = connection
+        .query_row("pragma integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(sound, "ok");
+    dump(&connection)
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_migrates_leaves_all_or_nothing() {
+    let seed = seed();
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    // What both ends of the migration look like, of a new database and of an old one.
+    fs::write(at("none.db"), "").unwrap();
+    old_database(&at("old.db"));
+    let mut ends = Vec::new();
+    for before in ["none.db", "old.db"] {
+        fs::copy(at(before), at("after.db")).unwrap();
+        let begun = steps(&at("after.db"));
+        drop(SqliteStore::open(at("after.db")).unwrap());
+        ends.push((before, begun, steps(&at("after.db"))));
+        fs::remove_file(at("after.db")).unwrap();
+    }
+    let mut killed = [0, 0];
+    let all = rounds(40);
+    for round in 0..all {
+        let (before, begun, ended) = &ends[usize::from(chance(seed, all + round, 2) == 1)];
+        let path = at(&format!("{round}.db"));
+        fs::copy(at(before), &path).unwrap();
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "child", "--quiet"])
+            .env("GUESTLIST_PATH", &path)
+            .env("GUESTLIST_ID", "77")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It has the database open when there is a log beside it, which is written when it commits.
+        let log = at(&format!("{round}.db-wal"));
+        let open = |length: u64| fs::metadata(&log).is_ok_and(|log| log.len() >= length);
+        let length = chance(seed, round, 2) * chance(seed, 2 * all + round, 40) * 4096;
+        while child.try_wait().unwrap().is_none() && !open(length) {
+            thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let found = steps(&path);
+        assert!(
+            found == *begun || found == *ended,
+            "seed {seed}, round {round}"
+        );
+        killed[usize::from(found == *ended)] += 1;
+        let store = SqliteStore::open(&path).unwrap();
+        let sent = joining(78, &org("org_1"), &user("user_78"));
+        assert_eq!(
+            block_on(store.commit(&[sent])).unwrap(),
+            [Committed::Applied]
+        );
+        assert_eq!(steps(&path), *ended, "seed {seed}, round {round}");
+    }
+    println!("killed before and behind the migration: {killed:?}");
+    assert!(all < 40 || killed[0] > 0, "seed {seed}: all were too late");
+}
+
 #[test]
 fn what_the_first_version_wrote_goes_on() {
     let folder = folder();

@@ -537,7 +537,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "F31",
-        checks: "databases of the first version, migrations by several processes at once, interrupted and \
+        checks: "databases of the first version, migrations by several processes at once, interrupted, killed and \
             inside a transaction: one schema, and everything that was there (D1, D11)",
         runs: Runs::Times(&[
             tests(
@@ -549,6 +549,7 @@ pub(crate) const ROWS: &[Row] = &[
                     "several_processes_make_one_database",
                     "many_threads_make_one_database",
                     "a_full_disk_leaves_no_half_schema",
+                    "a_process_that_is_killed_while_it_migrates_leaves_all_or_nothing",
                 ],
             ),
             tests(

@@ -270,7 +270,10 @@ fn a_pattern_has_many_sets_of_actions() {
         });
         book.apply(&change);
         index.apply(&change);
-        compare(&book, &index, &principal, core::slice::from_ref(&key), NOW);
+        // Miri takes a thousand times as long.
+        if !cfg!(miri) || number % 16 == 0 {
+            compare(&book, &index, &principal, core::slice::from_ref(&key), NOW);
+        }
     }
     assert_eq!(index.contents().grants.len(), 64);
 }

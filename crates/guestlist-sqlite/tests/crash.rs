@@ -97,7 +97,7 @@ fn members(path: &Path) -> Vec<Member> {
 }
 
 #[test]
-fn acknowledged_commits_survive_a_kill() {
+fn what_was_acknowledged_survives_a_kill() {
     for round in 0..usize::try_from(rounds(12)).unwrap() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.db");

@@ -51,7 +51,7 @@ fn twice_is_once() {
 }
 
 #[test]
-fn inside_a_transaction_it_is_part_of_it() {
+fn it_is_part_of_the_transaction_that_it_is_in() {
     let mut connection = Connection::open_in_memory().unwrap();
     let transaction = connection.transaction().unwrap();
     migrate(&transaction).unwrap();

@@ -509,6 +509,14 @@ mod tests {
         for name in tests.names {
             let name = name.rsplit("::").next().unwrap();
             assert!(text.contains(name), "{} {name}", tests.target);
+            // Those of the same file in other packages are run, too, if they have its name.
+            for other in packages().into_iter().filter(|of| *of != tests.package) {
+                let file = root().join("crates").join(other).join("tests");
+                let file = file.join(tests.target).with_extension("rs");
+                if let Ok(text) = std::fs::read_to_string(file) {
+                    assert!(!text.contains(&format!("fn {name}(")), "{other} {name}");
+                }
+            }
         }
     }
 }

@@ -136,11 +136,7 @@ mod one_by_one {
     guestlist_store::conformance_tests!(Schemas(PgOptions::new().flush_together(false)));
 }
 
-mod one_bucket {
-    use super::*;
-    guestlist_store::conformance_tests!(Schemas(PgOptions::new().keep_to_one_bucket(true)));
-}
-
+// With partitions, statements keep to one bucket.
 mod partitioned {
     use super::*;
     guestlist_store::conformance_tests!(Schemas(PgOptions::new().partitions(4)));

@@ -18,6 +18,24 @@ pub(crate) enum During {
     Committing,
 }
 
+/// Why several statements in a row have failed.
+pub(crate) enum Failed {
+    Sql(Error),
+    Store(StoreError),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// Whether a commit that was to write a new row has been overtaken by another one.
 pub(crate) fn is_overtaken(error: &Error) -> bool {
     error.as_database_error().is_some_and(|error| {

@@ -16,7 +16,7 @@ use guestlist_store::StoreError;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
-use crate::error::{During, store_error};
+use crate::error::{During, Failed, store_error};
 use crate::flush::{fetch, is_to_be_repeated};
 use crate::list::get;
 use crate::options::Dialect;
@@ -261,23 +261,6 @@ async fn give(connection: &mut PgConnection, names: &Names) -> Result<usize, Sto
     Err(StoreError::Retryable(
         "others gave places to events again and again".into(),
     ))
-}
-
-enum Failed {
-    Sql(sqlx::Error),
-    Store(StoreError),
-}
-
-impl From<sqlx::Error> for Failed {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }
 
 fn reading(error: sqlx::Error) -> StoreError {

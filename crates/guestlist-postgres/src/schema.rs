@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 
 use crate::cockroachdb;
-use crate::error::{During, store_error};
+use crate::error::{During, Failed, store_error};
 use crate::options::{Dialect, PgOptions};
 use crate::place;
 use crate::sql::Names;
@@ -77,23 +77,6 @@ async fn steps_until_done(
     Err(StoreError::Retryable(
         "the tables are being made by others, again and again".into(),
     ))
-}
-
-enum Failed {
-    Sql(sqlx::Error),
-    Store(StoreError),
-}
-
-impl From<sqlx::Error> for Failed {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }
 
 /// What `if not exists` does not prevent: two that find nothing, and make the same.

@@ -7,7 +7,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use common::commits::{apply, claim, claim_with, send};
@@ -212,7 +212,12 @@ fn a_database_that_moves_to_another_engine_goes_on_behind_its_log() {
 }
 
 /// Claims until it fails or all is over. The ids of those that were acknowledged.
-async fn claim_on(store: PgStore, first: u64, over: Arc<AtomicBool>) -> Vec<CommitId> {
+async fn claim_on(
+    store: PgStore,
+    first: u64,
+    over: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
+) -> Vec<CommitId> {
     let mut acknowledged = Vec::new();
     for id in first.. {
         let claim = claim(id, 1);
@@ -220,6 +225,7 @@ async fn claim_on(store: PgStore, first: u64, over: Arc<AtomicBool>) -> Vec<Comm
             break;
         }
         acknowledged.push(claim.id);
+        done.fetch_add(1, Ordering::SeqCst);
     }
     acknowledged
 }
@@ -257,14 +263,25 @@ fn a_server_that_is_killed_while_places_are_given_loses_none() {
         for round in 0..rounds(ROUNDS) {
             let store = connect(&server).await;
             let over = Arc::new(AtomicBool::new(false));
+            let done = Arc::new(AtomicU64::new(0));
             let writers: Vec<_> = (0..4)
                 .map(|task| {
                     let first = (round * 4 + task) * 1_000_000;
-                    tokio::spawn(claim_on(store.clone(), first, Arc::clone(&over)))
+                    let (over, done) = (Arc::clone(&over), Arc::clone(&done));
+                    tokio::spawn(claim_on(store.clone(), first, over, done))
                 })
                 .collect();
             let reader = tokio::spawn(read_on(store.clone(), after.take()));
-            tokio::time::sleep(Duration::from_millis(100 + chance(seed, round, 400))).await;
+            // In the middle of it, however fast the machine is.
+            let enough = 20 + chance(seed, round, 150);
+            let busy = async {
+                while done.load(Ordering::SeqCst) < enough {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_mins(1), busy)
+                .await
+                .unwrap();
             server.kill().unwrap();
             over.store(true, Ordering::SeqCst);
             for writer in writers {

@@ -25,7 +25,8 @@ pub enum Dialect {
     #[default]
     PostgreSql,
     /// PostgreSQL with Citus, the tables spread by [`citus_statements`](crate::citus_statements): a
-    /// commit is a function that is delegated by bucket.
+    /// commit is a function that is delegated by bucket. Loads by name, or for another organization,
+    /// still read two buckets in one statement, which Citus may not take.
     Citus,
     /// `CockroachDB`: tables without domains and functions.
     CockroachDb,

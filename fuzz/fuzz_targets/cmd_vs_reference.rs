@@ -21,7 +21,9 @@ struct Play {
     steps: Steps,
 }
 
-const MAX_STEPS: usize = 32;
+/// The whole world is compared after each. Long runs are the model test's; here many worlds are
+/// entered by many ways.
+const MAX_STEPS: usize = 12;
 
 thread_local! {
     /// Making it costs more than playing in it.

@@ -472,10 +472,10 @@ impl Model {
             roles: &self.roles,
             creator: &Stated::NOBODY,
         };
-        let mut dispute = |about: String, model: ActionSet, system: ActionSet| {
+        let mut dispute = |about: &dyn Fn() -> String, model: ActionSet, system: ActionSet| {
             if model != system {
                 found.push(Difference {
-                    about,
+                    about: about(),
                     model: model.to_string(),
                     system: system.to_string(),
                 });
@@ -499,16 +499,13 @@ impl Model {
                     guestlist_access::actions(&books[org], principal, key, at)
                 });
                 let model = self.actions(org, member, key, at);
-                let about = format!("what {member:?} may do to {key:?} of {org}");
+                let about = || format!("what {member:?} may do to {key:?} of {org}");
                 let alone = principal.map_or(ActionSet::EMPTY, |principal| {
                     by_witness_alone(&books[org], &principal, key, at)
                 });
-                dispute(
-                    format!("{about}, by the grant that is named"),
-                    system,
-                    alone,
-                );
-                dispute(about, model, system);
+                let by_grant = || format!("{}, by the grant that is named", about());
+                dispute(&by_grant, system, alone);
+                dispute(&about, model, system);
             }
         }
         for actor in actors {
@@ -536,11 +533,8 @@ impl Model {
                         guestlist_access::actions(&books[*org], &reached.principal, key, at)
                     });
                     let model = self.actions_at(actor, name, key, at);
-                    dispute(
-                        format!("what {actor:?} may do to @{name:?}/{key:?}"),
-                        model,
-                        system,
-                    );
+                    let about = || format!("what {actor:?} may do to @{name:?}/{key:?}");
+                    dispute(&about, model, system);
                 }
             }
         }

@@ -332,13 +332,12 @@ pub(crate) const ROWS: &[Row] = &[
             "grant_parse",
             "addr_parse",
             "resolve_vs_bruteforce",
-            "resolve_vs_plain",
         ]),
         unit: "executions of each",
         usual: 0,
         night: 5_000_000,
         release: 100_000_000,
-        piece: 20_000,
+        piece: 250_000,
     },
     Row {
         name: "F21",
@@ -348,7 +347,7 @@ pub(crate) const ROWS: &[Row] = &[
         usual: 0,
         night: 1_000_000,
         release: 200_000_000,
-        piece: 5_000,
+        piece: 50_000,
     },
     Row {
         name: "F22",
@@ -600,6 +599,18 @@ pub(crate) const ROWS: &[Row] = &[
         usual: 4_000,
         night: 1_000_000,
         release: 10_000_000,
+        piece: 100_000,
+    },
+    Row {
+        name: "F34",
+        checks: "any changes of any access rules, with chains and floods of as many as an index keeps in another \
+            way: the one that follows them and the one that is built anew answer what the definition answers, \
+            witnesses and explanations with it (P4, P5)",
+        runs: Runs::Fuzz(&["resolve_vs_plain"]),
+        unit: "executions",
+        usual: 0,
+        night: 1_000_000,
+        release: 100_000_000,
         piece: 100_000,
     },
 ];

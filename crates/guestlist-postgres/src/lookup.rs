@@ -17,6 +17,10 @@ use crate::table::{
 };
 use crate::value::{Kind, Value, member_values};
 
+/// As many rows as are joined in one statement, at most. The server keeps of a join every column of
+/// all that is joined before, so that memory for a statement grows with the square of this.
+const MAX_LOOKUPS: usize = 32;
+
 /// What a column of a key is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Is {
@@ -57,6 +61,9 @@ pub(crate) struct Asked {
 /// Who comes with a token is new, mostly. So unless `all` is asked for, what an earlier membership
 /// leads to is left out.
 pub(crate) fn asked(load: &Load<'_>, all: bool) -> Option<Asked> {
+    if load.scope.facts.len() > MAX_LOOKUPS {
+        return None;
+    }
     let root = &load.scope.root;
     let mut asking = Asking {
         lookups: Vec::new(),
@@ -94,7 +101,7 @@ pub(crate) fn asked(load: &Load<'_>, all: bool) -> Option<Asked> {
         ];
         asking.tell(Tag::Receipt, &COMMITS, on);
     }
-    Some(asking.done())
+    (asking.lookups.len() <= MAX_LOOKUPS).then(|| asking.done())
 }
 
 struct Asking {
@@ -451,7 +458,7 @@ impl Request {
             let values = all
                 .iter()
                 .filter_map(|request| request.parameters.get(place).map(|(_, value)| value));
-            sql.bind_all(*kind, values);
+            let _ = sql.bind_all(*kind, values);
         }
         let parameter = |place: usize| format!("u.p{place}");
         self.select(&mut sql);

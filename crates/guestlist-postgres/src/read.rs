@@ -5,6 +5,7 @@
 //! what a row that was not found means.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use guestlist_access::{AccessBook, AccessChange, Episode, GroupMember};
@@ -38,6 +39,8 @@ pub(crate) enum Tag {
     Row(RowKey),
     /// A row whose body tells which.
     Token,
+    /// The same, and not the one that the host is found by.
+    OtherToken,
     Link,
     Invite,
     Membership,
@@ -187,6 +190,56 @@ struct Loader<'a> {
     bucket: String,
     host: String,
     root: &'a Root,
+    each: Option<Each>,
+}
+
+/// Values that the next facts are asked with, each in turn.
+struct Each {
+    /// Their table `k`, joined with rows that others are found by.
+    from: String,
+    /// How many of its columns are taken.
+    taken: usize,
+    /// The conditions of these rows.
+    joined: Vec<String>,
+}
+
+/// Facts that are the same but for the ids that they name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Alike {
+    /// Of this bucket, so that they are asked of one machine.
+    Token(Bucket),
+    Link,
+    Tally,
+    Invite,
+    Known,
+    Membership,
+}
+
+impl Alike {
+    fn of(fact: &Fact) -> Option<Self> {
+        Some(match fact {
+            Fact::Token(selector) => Self::Token(selector.bucket()),
+            Fact::Link(LinkRef::Id(_)) => Self::Link,
+            Fact::Tally(LinkRef::Id(_)) => Self::Tally,
+            Fact::Invite(InviteRef::Id(_)) => Self::Invite,
+            Fact::Known(_) => Self::Known,
+            Fact::Membership(_) => Self::Membership,
+            _ => return None,
+        })
+    }
+}
+
+/// The facts, those together that are alike.
+fn grouped(facts: &[Fact]) -> impl Iterator<Item = Vec<&Fact>> {
+    let mut alike: BTreeMap<Alike, Vec<&Fact>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for fact in facts {
+        match Alike::of(fact) {
+            Some(kind) => alike.entry(kind).or_default().push(fact),
+            None => others.push(vec![fact]),
+        }
+    }
+    others.into_iter().chain(alike.into_values())
 }
 
 impl<'a> Loader<'a> {
@@ -219,10 +272,11 @@ impl<'a> Loader<'a> {
             bucket: own,
             host,
             root,
+            each: None,
         };
         loader.root();
-        for fact in &load.scope.facts {
-            loader.fact(fact);
+        for facts in grouped(&load.scope.facts) {
+            loader.facts(&facts);
         }
         if let Some(id) = load.receipt {
             let id = parameter(&mut loader.sql, Kind::Uuid, &id.as_bytes().into());
@@ -269,8 +323,8 @@ impl<'a> Loader<'a> {
                 let values = rows::key_values(&key);
                 self.sql.add("with root as materialized (select t.* from ");
                 self.add_table(&NAMES, "t");
-                self.sql.add(" where ");
-                self.is_key(&NAMES, &values);
+                let is = self.is_key(&NAMES, &values);
+                self.sql.add(&format!(" where {is}"));
                 self.sql.add(
                     ") select 0::int4 as tag, revision as number, body::text as body, \
                     null::text as key_text, null::uuid as key_id from root",
@@ -280,10 +334,49 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// One fact, or several that are alike. The statement is as long for a page of them as for two:
+    /// what the server keeps of one grows faster than it does.
+    fn facts(&mut self, facts: &[&Fact]) {
+        let first = match facts {
+            [] => return,
+            [one] => return self.fact(one),
+            [first, ..] => first,
+        };
+        let parameters: Vec<_> = facts.iter().map(|fact| asked_with(fact)).collect();
+        let mut arrays = Vec::new();
+        for (place, (kind, _)) in parameters.first().into_iter().flatten().enumerate() {
+            let values = parameters.iter().filter_map(|of| of.get(place));
+            let number = self.sql.bind_all(*kind, values.map(|(_, value)| value));
+            arrays.push(format!("${number}::{}[]", kind.parameter()));
+        }
+        let columns: Vec<_> = (0..arrays.len()).map(|place| format!("p{place}")).collect();
+        self.each = Some(Each {
+            from: format!("unnest({}) k ({})", arrays.join(", "), columns.join(", ")),
+            taken: 0,
+            joined: Vec::new(),
+        });
+        self.fact(first);
+        self.each = None;
+    }
+
+    /// A value that a fact is asked with, as an expression.
+    fn parameter(&mut self, kind: Kind, value: &Value) -> String {
+        let Some(each) = &mut self.each else {
+            return parameter(&mut self.sql, kind, value);
+        };
+        each.taken += 1;
+        format!("k.p{}", each.taken - 1)
+    }
+
     fn fact(&mut self, fact: &Fact) {
         match fact {
             Fact::Name(name) => self.key(RowKey::Name(name.clone())),
-            Fact::Token(selector) => self.key(RowKey::Token(*selector)),
+            Fact::Token(selector) => {
+                let bucket = parameter(&mut self.sql, Kind::Int, &selector.bucket().into());
+                let selector = self.parameter(Kind::Big, &selector.as_i64().into());
+                let is = format!("t.bucket = {bucket} and t.selector = {selector}");
+                self.rows(Tag::OtherToken, &TOKENS, &is);
+            }
             Fact::OrganizationOf(org) => self.key(RowKey::Organization(org.clone())),
             Fact::MembershipIn(org, member) => {
                 self.key(RowKey::Membership(org.clone(), member.clone()));
@@ -351,7 +444,7 @@ impl<'a> Loader<'a> {
                 self.address(&address);
             }
             Fact::Known(address) => {
-                let address = parameter(&mut self.sql, Kind::Text, &address.as_str().into());
+                let address = self.parameter(Kind::Text, &address.as_str().into());
                 self.known(&address);
             }
             Fact::KnownOf(invite) => {
@@ -374,10 +467,8 @@ impl<'a> Loader<'a> {
                 let bucket = parameter(&mut self.sql, Kind::Int, &Bucket::of(org).into());
                 let of = parameter(&mut self.sql, Kind::Text, &org.as_str().into());
                 let host = self.host.clone();
-                self.arm_row(Tag::ActingOf(org.clone()), &ACTING);
-                self.sql.add(&format!(
-                    " where t.bucket = {bucket} and t.host = {of} and t.target = {host}"
-                ));
+                let is = format!("t.bucket = {bucket} and t.host = {of} and t.target = {host}");
+                self.rows(Tag::ActingOf(org.clone()), &ACTING, &is);
             }
             Fact::ActingIn(other) => {
                 let target = parameter(&mut self.sql, Kind::Text, &other.as_str().into());
@@ -389,15 +480,10 @@ impl<'a> Loader<'a> {
 
     fn tokens(&mut self, link: &LinkRef) {
         let link = self.link(link);
-        let (bucket, host) = (self.bucket.clone(), self.host.clone());
-        self.arm_row(Tag::Token, &TOKENS);
-        self.sql.add(&format!(
-            " where t.bucket = {bucket} and t.selector = any ((select tokens from "
-        ));
-        self.add_table(&LINKS, "t");
-        self.sql.add(&format!(
-            " where t.bucket = {bucket} and t.host = {host} and t.link = {link})::int8[])"
-        ));
+        let bucket = self.bucket.clone();
+        let tokens = self.column("tokens", &LINKS, &format!(" and t.link = {link}"));
+        let is = format!("t.bucket = {bucket} and t.selector = any ({tokens}::int8[])");
+        self.rows(Tag::Token, &TOKENS, &is);
     }
 
     fn use_count(&mut self, link: &LinkRef) {
@@ -436,9 +522,9 @@ impl<'a> Loader<'a> {
         let member = self.column("member", &ADDRESSES, &at);
         let is = format!(" and t.invite = {invite}");
         self.of_host(Tag::Invite, &INVITES, &is);
+        self.user(&member);
         let token = self.column("token", &INVITES, &is);
         self.token(&token);
-        self.user(&member);
     }
 
     fn address(&mut self, address: &str) {
@@ -455,24 +541,21 @@ impl<'a> Loader<'a> {
     }
 
     fn token(&mut self, selector: &str) {
-        let bucket = self.bucket.clone();
-        self.arm_row(Tag::Token, &TOKENS);
-        self.sql.add(&format!(
-            " where t.bucket = {bucket} and t.selector = {selector}"
-        ));
+        let is = format!("t.bucket = {} and t.selector = {selector}", self.bucket);
+        self.rows(Tag::Token, &TOKENS, &is);
     }
 
     fn member(&mut self, member: &Member) -> String {
         let [kind, id] = member_values(member);
-        let kind = parameter(&mut self.sql, Kind::Text, &kind);
-        let id = parameter(&mut self.sql, Kind::Text, &id);
+        let kind = self.parameter(Kind::Text, &kind);
+        let id = self.parameter(Kind::Text, &id);
         format!(" and t.member_kind = {kind} and t.member_id = {id}")
     }
 
     /// The id of a link, as an expression.
     fn link(&mut self, link: &LinkRef) -> String {
         match link {
-            LinkRef::Id(id) => parameter(&mut self.sql, Kind::Uuid, &id.as_bytes().into()),
+            LinkRef::Id(id) => self.parameter(Kind::Uuid, &id.as_bytes().into()),
             LinkRef::OfToken => self.subject("link"),
             LinkRef::OfMembership(member) => {
                 let member_is = self.member(member);
@@ -484,7 +567,7 @@ impl<'a> Loader<'a> {
 
     fn invite(&mut self, invite: &InviteRef) -> String {
         match invite {
-            InviteRef::Id(id) => parameter(&mut self.sql, Kind::Uuid, &id.as_bytes().into()),
+            InviteRef::Id(id) => self.parameter(Kind::Uuid, &id.as_bytes().into()),
             InviteRef::OfToken => self.subject("invite"),
             InviteRef::OfMembership(member) => {
                 let member_is = self.member(member);
@@ -505,13 +588,28 @@ impl<'a> Loader<'a> {
     }
 
     /// A column of a row of the host, as an expression.
-    fn column(&self, column: &str, table: &Table, condition: &str) -> String {
+    fn column(&mut self, column: &str, table: &Table, condition: &str) -> String {
         let (prefix, bucket, host) = (&self.sql.names.prefix, &self.bucket, &self.host);
-        format!(
-            "(select t.{column} from {prefix}guestlist_{} t where t.bucket = {bucket} \
-            and t.host = {host}{condition})",
+        let row = format!(
+            "from {prefix}guestlist_{} t where t.bucket = {bucket} and t.host = {host}{condition}",
             table.name
-        )
+        );
+        let Some(each) = &mut self.each else {
+            return format!("(select t.{column} {row})");
+        };
+        // Not a query in the condition of another one: PostgreSQL 15 may keep the answer of such a
+        // one for all values that follow the first.
+        let known = each.joined.iter().position(|joined| *joined == row);
+        let place = known.unwrap_or_else(|| {
+            let place = each.joined.len();
+            let _ = write!(
+                each.from,
+                " left join lateral (select * {row} limit 1) j{place} on true"
+            );
+            each.joined.push(row);
+            place
+        });
+        format!("j{place}.{column}")
     }
 
     /// A row that is known by its key.
@@ -519,35 +617,30 @@ impl<'a> Loader<'a> {
         let Some(table) = table_of(&key) else {
             return;
         };
-        let values = rows::key_values(&key);
-        self.arm_row(Tag::Row(key), table);
-        self.sql.add(" where ");
-        self.is_key(table, &values);
+        let is = self.is_key(table, &rows::key_values(&key));
+        self.rows(Tag::Row(key), table, &is);
     }
 
-    fn is_key(&mut self, table: &Table, values: &[Value]) {
-        for (index, (column, value)) in table.key.iter().zip(values).enumerate() {
-            if index > 0 {
-                self.sql.add(" and ");
-            }
-            self.sql
-                .add("t.")
-                .add(column.name)
-                .add(" = ")
-                .value(column.kind, value);
-        }
+    fn is_key(&mut self, table: &Table, values: &[Value]) -> String {
+        let columns = table.key.iter().zip(values);
+        let is = columns.map(|(column, value)| {
+            let value = parameter(&mut self.sql, column.kind, value);
+            format!("t.{} = {value}", column.name)
+        });
+        is.collect::<Vec<_>>().join(" and ")
     }
 
     /// A row of the host.
     fn of_host(&mut self, tag: Tag, table: &'static Table, condition: &str) {
-        self.arm_row(tag, table);
-        let (bucket, host) = (self.bucket.clone(), self.host.clone());
-        self.sql.add(&format!(
-            " where t.bucket = {bucket} and t.host = {host}{condition}"
-        ));
+        let is = format!(
+            "t.bucket = {} and t.host = {}{condition}",
+            self.bucket, self.host
+        );
+        self.rows(tag, table, &is);
     }
 
-    fn arm_row(&mut self, tag: Tag, table: &'static Table) {
+    /// What is told of the rows of which a condition holds.
+    fn rows(&mut self, tag: Tag, table: &'static Table, is: &str) {
         let number = format!("t.{}", table.number());
         let body = if table.has_body() {
             "t.body::text"
@@ -562,7 +655,22 @@ impl<'a> Loader<'a> {
         };
         let id = if has("link") { "t.link" } else { "null::uuid" };
         self.arm(tag, &number, body, text, id);
-        self.from(table, "t");
+        match &self.each {
+            None => {
+                self.from(table, "t");
+                self.sql.add(&format!(" where {is}"));
+            }
+            // Each by a query of its own, so that it is looked up by its whole key.
+            Some(each) => {
+                let (from, prefix) = (&each.from, &self.sql.names.prefix);
+                let sql = format!(
+                    " from {from} cross join lateral (select * from {prefix}guestlist_{} t \
+                    where {is} limit 1) t",
+                    table.name
+                );
+                self.sql.add(&sql);
+            }
+        }
     }
 
     fn arm(&mut self, tag: Tag, number: &str, body: &str, text: &str, id: &str) {
@@ -644,6 +752,22 @@ impl<'a> Loader<'a> {
         );
         self.from(&GRANTS, "t");
         self.sql.add(&condition);
+    }
+}
+
+/// The values that tell a fact from those that are alike, in the order in which they are asked for.
+fn asked_with(fact: &Fact) -> Vec<(Kind, Value)> {
+    match fact {
+        Fact::Token(selector) => vec![(Kind::Big, selector.as_i64().into())],
+        Fact::Link(LinkRef::Id(id)) | Fact::Tally(LinkRef::Id(id)) => {
+            vec![(Kind::Uuid, id.as_bytes().into())]
+        }
+        Fact::Invite(InviteRef::Id(id)) => vec![(Kind::Uuid, id.as_bytes().into())],
+        Fact::Known(address) => vec![(Kind::Text, address.as_str().into())],
+        Fact::Membership(member) => member_values(member)
+            .map(|value| (Kind::Text, value))
+            .into(),
+        _ => Vec::new(),
     }
 }
 
@@ -740,6 +864,11 @@ impl Found {
                 self.rows
                     .insert(key, (Revision::new(number), Row::Token(token)));
                 return Ok(());
+            }
+            Tag::OtherToken => {
+                let row: guestlist_membership::link::TokenRecord =
+                    rows::parse(text(row, cells.body)?, "a token")?;
+                return self.put(RowKey::Token(row.selector), number, Row::Token(row));
             }
             Tag::Link => {
                 let row: Box<guestlist_membership::link::Link> =

@@ -97,9 +97,14 @@ impl<'a> Sql<'a> {
     }
 
     /// The same of an array of values.
-    pub(crate) fn bind_all<'v>(&mut self, kind: Kind, values: impl Iterator<Item = &'v Value>) {
+    pub(crate) fn bind_all<'v>(
+        &mut self,
+        kind: Kind,
+        values: impl Iterator<Item = &'v Value>,
+    ) -> usize {
         self.parameters.push_all(kind, values);
         self.count += 1;
+        self.count
     }
 
     /// The number of a parameter that is an array of numbers.

@@ -190,6 +190,7 @@ macro_rules! __conformance_cases {
                 an_unknown_token_or_name_finds_nothing
                 rows_are_found_through_others
                 rows_of_every_kind_come_back
+                many_come_as_each_alone
                 access_rules_are_read_when_they_have_changed
                 access_rules_of_two_organizations_come_together
                 invites_are_found_through_others

@@ -1,7 +1,7 @@
 //! Loading: what a snapshot holds.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use guestlist_access::{AccessBook, AccessCommand, Sharing};
@@ -16,7 +16,7 @@ use guestlist_types::{LinkId, Member, OrgId};
 
 use crate::conformance::harness::{company, consumer, email, must, name, org, person, user};
 use crate::conformance::observe::{assert_consistent, assert_folds};
-use crate::conformance::world::{CONSUMER, build};
+use crate::conformance::world::{CONSUMER, build, limited};
 use crate::conformance::{Fixture, Harness, Order};
 use crate::event::EventFilter;
 use crate::snapshot::{FoundBook, KnownBooks, Load, Revision};
@@ -225,6 +225,67 @@ pub async fn rows_of_every_kind_come_back<F: Fixture>(fixture: &F) {
     let h = Harness::new(&store);
     build(&h).await;
     assert_consistent(fixture, &h).await;
+}
+
+/// Many rows that are alike, as those of a page are, come as each of them comes alone: those that
+/// are there, those that aren't, and one that is asked for twice.
+pub async fn many_come_as_each_alone<F: Fixture>(fixture: &F) {
+    let store = fixture.store().await;
+    let h = Harness::new(&store);
+    let host = org("org_1");
+    h.register(&host, &name("widgets-inc")).await;
+    let draft = || LinkDraft::review().max_uses(limited(3));
+    let links = [
+        h.new_link(&host, draft()).await,
+        h.new_link(&host, draft()).await,
+    ];
+    h.done(&h.claim(links[0].token, &person("ann"))).await;
+    let texts: Vec<String> = (0..9)
+        .map(|number| format!("user_{number}@example.com"))
+        .collect();
+    let addresses: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let (send, invited) = h.invite_all(&host, &addresses[..6], &InviteDraft::new());
+    h.done(&send).await;
+    for number in [1, 4] {
+        let token = invited[number].token;
+        h.done(&h.accept_as(token, &format!("user_{number}"), addresses[number]))
+            .await;
+    }
+    let nowhere = h.create_link(&host, draft()).1;
+    // Whether a link is limited tells whether its uses are looked for.
+    let links = links.into_iter().chain([nowhere]).flat_map(|issued| {
+        let id = || LinkRef::Id(issued.link);
+        let link = vec![Fact::Link(id()), Fact::Tally(id())];
+        [link, vec![Fact::Token(issued.token)]]
+    });
+    let mails = invited.iter().flat_map(|invited| {
+        let invite = Fact::Invite(InviteRef::Id(invited.invite));
+        [vec![invite], vec![Fact::Token(invited.token)]]
+    });
+    let people = (0..9).map(|number| vec![Fact::Membership(person(&format!("user_{number}")))]);
+    let known = addresses
+        .iter()
+        .map(|address| vec![Fact::Known(email(address))]);
+    let mut parts: Vec<_> = links.chain(mails).chain(people).chain(known).collect();
+    parts.extend([
+        vec![Fact::Organization, Fact::Membership(person("ann"))],
+        parts[0].clone(),
+    ]);
+    let all = h.load(&Scope::of(host.clone(), parts.concat())).await;
+    let mut found = 0;
+    let mut looked_for = BTreeSet::new();
+    for part in parts {
+        let alone = h.load(&Scope::of(host.clone(), part)).await;
+        for (key, revision) in alone.revisions() {
+            assert_eq!(all.revision(key), Some(revision), "{key:?}");
+            assert_eq!(all.records().get(key), alone.records().get(key));
+            found += usize::from(revision != Revision::ABSENT);
+            looked_for.insert(key.clone());
+        }
+    }
+    assert!(found > 30, "{found} rows are there");
+    let of_all: BTreeSet<_> = all.revisions().map(|(key, _)| key.clone()).collect();
+    assert_eq!(of_all, looked_for, "nothing else was looked for");
 }
 
 /// Access rules that the caller has are not read again, and of those that have changed at least

@@ -8,6 +8,7 @@
 //! * [`history`]: records calls that overlap, and looks for an order that explains them.
 //! * `guestlist::store::conformance`: the contract of stores as tests, with failures in the middle
 //!   of a commit, for stores of your own (feature `conformance` of `guestlist`).
+//! * [`corpora`]: texts that come in place of tokens, and texts that pass for others.
 //! * [`postgres`]: a private PostgreSQL server, which can be killed and started again.
 //! * [`proxy`]: a TCP proxy that counts bytes and cuts connections at exactly one of them.
 //!
@@ -15,6 +16,7 @@
 //! of the model, which are nobody's but its own, and it never talks to a server that it didn't
 //! start.
 
+pub mod corpora;
 pub mod differential;
 #[cfg(feature = "arbitrary")]
 pub mod fuzzing;

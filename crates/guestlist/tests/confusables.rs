@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use common::pg::Settle;
 use common::{clock, org, over, owner, register, to_all};
@@ -14,93 +14,12 @@ use guestlist::{
     EmailAddress, InviteFilter, InviteOutcome, Key, MemoryStore, OrgId, Page, Pattern,
 };
 use guestlist_sqlite::SqliteStore;
-
-const WORDS: [&str; 16] = [
-    "admin", "billing", "file", "guest", "host", "info", "kiosk", "mail", "owner", "paypal",
-    "root", "service", "ssl", "staff", "team", "vip",
-];
-
-/// Beside each letter what is taken for it: other scripts, other widths, with marks, or by some
-/// mapping of Unicode.
-const ALIKE: [(char, &str); 21] = [
-    ('a', "аɑαａàáâäåāạ⍺𝐚ª"),
-    ('b', "ЬｂƄ"),
-    ('c', "сϲｃçⅽ"),
-    ('d', "ԁｄđⅾ"),
-    ('e', "еεｅéèêëė℮"),
-    ('f', "ｆƒ"),
-    ('g', "ɡｇğ"),
-    ('h', "һｈħℎ"),
-    ('i', "іıιｉíìîïⅰİ𝐢l1"),
-    ('k', "кκｋKķ𝐤"),
-    ('l', "ӏⅼｌłI1"),
-    ('m', "мｍⅿ"),
-    ('n', "ոｎñńη"),
-    ('o', "оοｏóòöøօ0º"),
-    ('p', "рρｐ"),
-    ('r', "гｒř"),
-    ('s', "ѕſｓşșß"),
-    ('t', "тｔťț"),
-    ('u', "υսｕüú"),
-    ('v', "νѵｖⅴ"),
-    ('w', "ѡｗա"),
-];
-
-/// What is not seen, or turns around what is seen.
-const UNSEEN: [char; 17] = [
-    '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2066}',
-    '\u{2069}', '\u{feff}', '\u{ad}', '\u{34f}', '\u{61c}', '\u{301}', '\u{308}', '\u{327}',
-    '\u{0}',
-];
-
-/// Every word with one or two of its letters replaced, with something unseen in it, in other cases,
-/// with ligatures, and under a flood of marks.
-fn corpus() -> BTreeSet<String> {
-    let alike: BTreeMap<char, &str> = ALIKE.into_iter().collect();
-    let mut corpus = BTreeSet::new();
-    for word in WORDS {
-        let letters: Vec<char> = word.chars().collect();
-        let with = |changes: &[(usize, char)]| -> String {
-            let changed = |(at, letter): (usize, &char)| {
-                let found = changes.iter().find(|(place, _)| *place == at);
-                found.map_or(*letter, |(_, other)| *other)
-            };
-            letters.iter().enumerate().map(changed).collect()
-        };
-        let others = |at: usize| alike.get(&letters[at]).copied().unwrap_or_default().chars();
-        for first in 0..letters.len() {
-            for one in others(first) {
-                corpus.insert(with(&[(first, one)]));
-                for second in first + 1..letters.len() {
-                    for other in others(second).step_by(2) {
-                        corpus.insert(with(&[(first, one), (second, other)]));
-                    }
-                }
-            }
-        }
-        for at in 0..=letters.len() {
-            for unseen in UNSEEN {
-                let mut text: Vec<char> = letters.clone();
-                text.insert(at, unseen);
-                corpus.insert(text.into_iter().collect());
-            }
-        }
-        for marks in 1..20 {
-            corpus.insert(format!("{word}{}", "\u{301}".repeat(marks)));
-        }
-        corpus.insert(word.to_owned());
-        corpus.insert(word.to_uppercase());
-        corpus.insert(word.replace("fi", "\u{fb01}").replace("ff", "\u{fb00}"));
-        corpus.insert(format!("{word}\u{2024}"));
-    }
-    assert!(corpus.len() > 5_000, "{}", corpus.len());
-    corpus
-}
+use guestlist_testkit::corpora::confusables;
 
 #[test]
 fn handles_and_ids_are_ascii() {
     let mut refused = 0;
-    for text in corpus() {
+    for text in confusables() {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
         let is_handle = text
             .bytes()
@@ -116,7 +35,7 @@ fn handles_and_ids_are_ascii() {
 
 #[test]
 fn a_pattern_covers_its_own_spelling_and_no_other() {
-    let corpus = corpus();
+    let corpus = confusables();
     let keys: Vec<Key> = corpus
         .iter()
         .filter_map(|text| Key::parse(text).ok())
@@ -154,7 +73,7 @@ async fn addresses_are_told_apart<S: Settle>(store: S) {
     let guestlist = over(store, &clock(), 3);
     register(&guestlist, &["host"]).await;
     let (alice, host) = (owner("host"), org("host"));
-    let texts: Vec<String> = corpus()
+    let texts: Vec<String> = confusables()
         .iter()
         .map(|text| format!("{text}@corp.example"))
         .collect();
@@ -211,7 +130,7 @@ async fn names_are_told_apart<S: Settle>(store: S) {
     let guestlist = over(store, &clock(), 4);
     register(&guestlist, &["host"]).await;
     let (alice, host) = (owner("host"), org("host"));
-    let names: Vec<GroupName> = corpus()
+    let names: Vec<GroupName> = confusables()
         .iter()
         .step_by(60)
         .filter_map(|text| GroupName::parse(text).ok())

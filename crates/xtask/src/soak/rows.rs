@@ -613,4 +613,15 @@ pub(crate) const ROWS: &[Row] = &[
         release: 100_000_000,
         piece: 100_000,
     },
+    Row {
+        name: "F35",
+        checks: "tokens of whatever a generator gives: each is parsed, pasted, digested and verified as what it was \
+            made as, and as nothing else (T1, T13, T14)",
+        runs: Runs::Fuzz(&["token_roundtrip"]),
+        unit: "executions",
+        usual: 0,
+        night: 10_000_000,
+        release: 100_000_000,
+        piece: 2_500_000,
+    },
 ];

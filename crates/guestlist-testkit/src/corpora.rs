@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 /// How many bytes the longest text has that comes in place of a token.
 pub const HUGE_BYTES: usize = 64 << 20;
 
-/// What comes in place of a token: more than 20 000 texts, made of a genuine one, and none of them
+/// What comes in place of a token: more than 10 000 texts, made of a genuine one, and none of them
 /// a token before it is decoded or trimmed.
 ///
 /// These are all lengths from 0 to 128, every byte at every place, characters that look like those

@@ -47,7 +47,8 @@ usage: cargo xtask test [--only STEP] [--list]
   --list        print the steps and what they run, run nothing
 
   soak          run the tests that race, crash and fuzz, in pieces; each piece is a line in
-                docs/soak-ledger.jsonl, and the same command goes on where the last one ended
+                docs/soak-ledger.jsonl, and the same command goes on where the last one ended;
+                what the tests of a failing piece printed is kept in target/soak
   --tier TIER   how much there is to do in all: night or release
   --only ROW    this row only, of those that `soak --list` prints
   --minutes N   begin no piece after so many minutes

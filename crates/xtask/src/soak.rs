@@ -260,11 +260,11 @@ fn piece(root: &Path, row: &Row, count: u64, seed: u64) -> Result<(), String> {
     match row.runs {
         Runs::Rounds(all) => all
             .iter()
-            .try_for_each(|tests| run_tests(root, tests, count, seed)),
+            .try_for_each(|tests| run_tests(root, row, tests, count, seed)),
         Runs::Times(all) => (0..count).try_for_each(|time| {
             let seed = seed.wrapping_mul(1 << 32).wrapping_add(time);
             all.iter()
-                .try_for_each(|tests| run_tests(root, tests, 1, seed))
+                .try_for_each(|tests| run_tests(root, row, tests, 1, seed))
         }),
         Runs::Fuzz(targets) => {
             let fuzzer = Fuzzer::find(root)?.ok_or("fuzzing needs a nightly toolchain")?;
@@ -279,7 +279,7 @@ fn piece(root: &Path, row: &Row, count: u64, seed: u64) -> Result<(), String> {
     }
 }
 
-fn run_tests(root: &Path, tests: &Tests, rounds: u64, seed: u64) -> Result<(), String> {
+fn run_tests(root: &Path, row: &Row, tests: &Tests, rounds: u64, seed: u64) -> Result<(), String> {
     // With the packages of all rows, whichever is meant: features are united over what is named, so
     // each crate is compiled once for all rows. Tests of the same file name in other packages are
     // left out by the names.
@@ -299,7 +299,7 @@ fn run_tests(root: &Path, tests: &Tests, rounds: u64, seed: u64) -> Result<(), S
         .env("GUESTLIST_ROUNDS", &rounds.to_string())
         .env("GUESTLIST_SEED", &seed.to_string())
         .env("PROPTEST_RNG_SEED", &seed.to_string())
-        .run_and_read()?;
+        .run_and_keep(&root.join(format!("target/soak/{}-{seed}.log", row.name)))?;
     // A name that fits nothing is no success.
     if passed(&output) == tests.names.len() {
         Ok(())

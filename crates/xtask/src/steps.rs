@@ -431,6 +431,35 @@ impl Cargo {
         Ok(output)
     }
 
+    /// Runs, passes all that is printed on and answers it too. After a failure it is in this file.
+    pub(crate) fn run_and_keep(mut self, log: &Path) -> Result<String, String> {
+        println!("$ {}", self.shown);
+        let failed = |error: io::Error| format!("`{}`: {error}", self.shown);
+        let (reader, writer) = io::pipe().map_err(failed)?;
+        self.command
+            .stdout(writer.try_clone().map_err(failed)?)
+            .stderr(writer);
+        let mut child = self.command.spawn().map_err(failed)?;
+        // What it holds of the pipe's other end would keep the reader waiting.
+        self.command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut output = String::new();
+        for line in BufReader::new(reader).split(b'\n') {
+            let line = line.map_err(failed)?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            output.push_str(&line);
+            output.push('\n');
+        }
+        let status = child.wait();
+        self.check(status).or_else(|error| {
+            let kept = log.parent().map_or(Ok(()), fs::create_dir_all);
+            kept.and_then(|()| fs::write(log, &output))
+                .map_err(|unkept| format!("{error}\n{}: {unkept}", log.display()))?;
+            Err(format!("{error}\nwhat it printed is in {}", log.display()))
+        })?;
+        Ok(output)
+    }
+
     /// Runs quietly: whether that succeeded, and all that was printed.
     pub(crate) fn output(mut self) -> Result<(bool, String), String> {
         println!("$ {}", self.shown);
@@ -494,6 +523,21 @@ mod tests {
         assert_eq!(find(OsStr::new("")), Some(bin.clone()));
         let elsewhere = find_postgres(&root.join("nothing"), bin.as_os_str());
         assert_eq!(elsewhere, bin.canonicalize().ok());
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn what_fails_leaves_what_it_printed() {
+        let root = env::temp_dir().join(format!("xtask-kept-{}", process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let log = root.join("logs/one.log");
+        let run = |args| Cargo::new(&root, args).run_and_keep(&log);
+        assert!(run("--version").unwrap().starts_with("cargo "));
+        assert!(!log.exists());
+        let error = run("frobnicate").unwrap_err();
+        assert!(error.contains(&*log.to_string_lossy()), "{error}");
+        let kept = fs::read_to_string(&log).unwrap();
+        assert!(kept.contains("frobnicate"), "standard error too: {kept}");
         fs::remove_dir_all(&root).unwrap();
     }
 

@@ -4,7 +4,8 @@
 mod common;
 
 use async_trait::async_trait;
-use common::{settle, store_with};
+use common::lent::Lender;
+use common::settle;
 use guestlist_postgres::{Dialect, PgOptions, PgStore};
 use guestlist_store::conformance::{CaseFuture, Fixture};
 use guestlist_store::{
@@ -13,20 +14,24 @@ use guestlist_store::{
 };
 use guestlist_types::Timestamp;
 
-struct Schemas(PgOptions);
+struct Schemas(Lender);
+
+impl Schemas {
+    fn new(options: PgOptions) -> Self {
+        Self(Lender::new(options))
+    }
+}
 
 #[async_trait]
 impl Fixture for Schemas {
     type Store = PgStore;
 
     async fn store(&self) -> PgStore {
-        store_with(self.0.clone()).await
+        self.0.store().await
     }
 
     async fn reopen(&self, store: PgStore) -> Option<PgStore> {
-        let options = store.options().clone();
-        store.pool().close().await;
-        Some(PgStore::open(common::pool(6).await, options).await.unwrap())
+        Some(self.0.reopen(store).await)
     }
 
     async fn settle(&self, store: &PgStore) {
@@ -99,21 +104,18 @@ impl Store for InTransactions {
     }
 }
 
-struct Transactions(PgOptions);
+struct Transactions(Lender);
 
 #[async_trait]
 impl Fixture for Transactions {
     type Store = InTransactions;
 
     async fn store(&self) -> InTransactions {
-        InTransactions(store_with(self.0.clone()).await)
+        InTransactions(self.0.store().await)
     }
 
     async fn reopen(&self, store: InTransactions) -> Option<InTransactions> {
-        Schemas(self.0.clone())
-            .reopen(store.0)
-            .await
-            .map(InTransactions)
+        Some(InTransactions(self.0.reopen(store.0).await))
     }
 
     async fn settle(&self, store: &InTransactions) {
@@ -128,33 +130,33 @@ impl Fixture for Transactions {
 
 mod together {
     use super::*;
-    guestlist_store::conformance_tests!(Schemas(PgOptions::new()));
+    guestlist_store::conformance_tests!(Schemas::new(PgOptions::new()));
 }
 
 mod one_by_one {
     use super::*;
-    guestlist_store::conformance_tests!(Schemas(PgOptions::new().flush_together(false)));
+    guestlist_store::conformance_tests!(Schemas::new(PgOptions::new().flush_together(false)));
 }
 
 // With partitions, statements keep to one bucket.
 mod partitioned {
     use super::*;
-    guestlist_store::conformance_tests!(Schemas(PgOptions::new().partitions(4)));
+    guestlist_store::conformance_tests!(Schemas::new(PgOptions::new().partitions(4)));
 }
 
 /// The list of a member's memberships comes from the log, as often as it is waited for.
-struct Mirroring;
+struct Mirroring(Lender);
 
 #[async_trait]
 impl Fixture for Mirroring {
     type Store = PgStore;
 
     async fn store(&self) -> PgStore {
-        store_with(PgOptions::new().mirror_from_log(true)).await
+        self.0.store().await
     }
 
     async fn reopen(&self, store: PgStore) -> Option<PgStore> {
-        Schemas(PgOptions::new()).reopen(store).await
+        Some(self.0.reopen(store).await)
     }
 
     async fn settle(&self, store: &PgStore) {
@@ -169,75 +171,57 @@ impl Fixture for Mirroring {
 
 mod mirroring {
     use super::*;
-    guestlist_store::conformance_tests!(Mirroring);
+    guestlist_store::conformance_tests!(Mirroring(Lender::new(
+        PgOptions::new().mirror_from_log(true)
+    )));
 }
 
 mod transactions {
     use super::*;
-    guestlist_store::conformance_tests!(Transactions(PgOptions::new()));
+    guestlist_store::conformance_tests!(Transactions(Lender::new(PgOptions::new())));
 }
 
 // What is sent to engines that are not here, as far as PostgreSQL takes it, too.
 mod cockroachdb {
     use super::*;
-    guestlist_store::conformance_tests!(Schemas(PgOptions::new().dialect(Dialect::CockroachDb)));
+    guestlist_store::conformance_tests!(Schemas::new(
+        PgOptions::new().dialect(Dialect::CockroachDb)
+    ));
 }
 
 mod yugabytedb_one_by_one {
     use super::*;
-    guestlist_store::conformance_tests!(Schemas(
+    guestlist_store::conformance_tests!(Schemas::new(
         PgOptions::new()
             .dialect(Dialect::YugabyteDb)
             .flush_together(false)
     ));
 }
 
-/// Committed by the function that Citus would run where the bucket is.
-struct OnCitus;
-
-#[async_trait]
-impl Fixture for OnCitus {
-    type Store = PgStore;
-
-    async fn store(&self) -> PgStore {
-        common::citus::store(PgOptions::new()).await.0
-    }
-
-    async fn reopen(&self, store: PgStore) -> Option<PgStore> {
-        Schemas(PgOptions::new()).reopen(store).await
-    }
-
-    async fn settle(&self, store: &PgStore) {
-        Mirroring.settle(store).await;
-    }
-
-    fn block_on(&self, future: CaseFuture<'_>) {
-        common::block_on(future);
-    }
-}
-
+// Committed by the function that Citus would run where the bucket is.
 mod citus {
     use super::*;
-    guestlist_store::conformance_tests!(OnCitus);
+    guestlist_store::conformance_tests!(Mirroring(Lender::on_citus()));
 }
 
 /// The same inside the application's transactions.
-struct TransactionsOnCitus;
+struct TransactionsOnCitus(Transactions);
 
 #[async_trait]
 impl Fixture for TransactionsOnCitus {
     type Store = InTransactions;
 
     async fn store(&self) -> InTransactions {
-        InTransactions(OnCitus.store().await)
+        self.0.store().await
     }
 
     async fn reopen(&self, store: InTransactions) -> Option<InTransactions> {
-        Transactions(PgOptions::new()).reopen(store).await
+        self.0.reopen(store).await
     }
 
     async fn settle(&self, store: &InTransactions) {
-        Mirroring.settle(&store.0).await;
+        settle(store.0.pool()).await;
+        common::mirror(&store.0, None, 100).await;
     }
 
     fn block_on(&self, future: CaseFuture<'_>) {
@@ -247,5 +231,5 @@ impl Fixture for TransactionsOnCitus {
 
 mod transactions_on_citus {
     use super::*;
-    guestlist_store::conformance_tests!(TransactionsOnCitus);
+    guestlist_store::conformance_tests!(TransactionsOnCitus(Transactions(Lender::on_citus())));
 }

@@ -10,6 +10,7 @@
 
 pub mod citus;
 pub mod commits;
+pub mod lent;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::OnceLock;

@@ -3459,11 +3459,13 @@ fn the_way_to_another_organization_is_through_the_proxy_user() {
     );
     add(&mut world, org_member(1), Preset::default()).unwrap();
     for (organization, expected) in [(1, "caller-not-active"), (0, "organization-not-active")] {
-        let mut world = world.clone();
-        world
-            .organization(organization, &Actor::system(), OrganizationCommand::Suspend)
-            .unwrap();
-        assert_eq!(reach(&world, &somebody), Err(expected));
+        for command in [OrganizationCommand::Suspend, OrganizationCommand::Delete] {
+            let mut world = world.clone();
+            world
+                .organization(organization, &Actor::system(), command)
+                .unwrap();
+            assert_eq!(reach(&world, &somebody), Err(expected));
+        }
     }
 }
 

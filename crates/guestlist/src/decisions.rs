@@ -232,6 +232,9 @@ impl<S: Store> Guestlist<S> {
 
     /// Who may do this with a key of an organization. Needs `grants.manage`. Reads all members.
     ///
+    /// An organization that is a member is named by what this one gave to its proxy user. Which of its
+    /// people may use that is decided there: nobody, once it is suspended or deleted.
+    ///
     /// # Errors
     ///
     /// `not-allowed`, `not-found`.

@@ -303,7 +303,6 @@ impl<S: Store> Guestlist<S> {
         Ok(found.clone())
     }
 
-    /// Refuses unless the actor may read this of the organization.
     /// All that the actor may do in an organization by its role, for whoever shows buttons: nothing
     /// for whoever is no member, and where there is no such organization. Each command asks for
     /// itself again, and may refuse for other reasons.
@@ -328,6 +327,7 @@ impl<S: Store> Guestlist<S> {
         Ok(capabilities(&records, organization, actor, &env))
     }
 
+    /// Refuses unless the actor may read this of the organization.
     pub(crate) async fn check_read(
         &self,
         actor: &Actor,

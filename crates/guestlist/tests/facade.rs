@@ -21,7 +21,7 @@ use guestlist::store::{
 use guestlist::token::InviteToken;
 use guestlist::{
     Action, ActionSet, Address, Claim, Cursor, Error, EventFilter, Expiry, Grantee, Guestlist,
-    IdempotencyKey, LinkDraft, Member, MemberFilter, MemoryStore, Page, Pattern, PepperId,
+    IdempotencyKey, LinkDraft, Member, MemberFilter, MemoryStore, OrgName, Page, Pattern, PepperId,
     PepperRing, Preset, Settings, Status, Store, Timestamp, Uses,
 };
 
@@ -877,6 +877,133 @@ async fn the_way_through_another_organization_is_one_way_and_one_hop() {
         .await
         .unwrap();
     assert!(decide(bob, "@host/k").await.is_allowed());
+}
+
+/// Lets an organization into a host that lets it read one key, `k`.
+async fn let_in(guestlist: &Guestlist<MemoryStore>, host: &str, member: &str) {
+    let (_, token) = link(guestlist, host, LinkDraft::auto()).await;
+    guestlist
+        .claim(&owner(member), &token, Claim::for_organization())
+        .await
+        .unwrap();
+    let to = Grantee::Member(org_member(member));
+    let read = ActionSet::of(&[Action::Read]);
+    let only = Pattern::parse("k").unwrap();
+    guestlist
+        .grant(&owner(host), &org(host), to, read, only, None)
+        .await
+        .unwrap();
+}
+
+/// What is answered to whoever wants to read what this address names.
+async fn answer(
+    guestlist: &Guestlist<MemoryStore>,
+    actor: &guestlist::Actor,
+    address: &str,
+) -> guestlist::Decision {
+    let address = Address::parse(address).unwrap();
+    guestlist
+        .decide(actor, Action::Read, &address)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_user_goes_no_further_than_its_host() {
+    let (guestlist, _) = memory();
+    register(&guestlist, &["host", "bravo", "third"]).await;
+    let_in(&guestlist, "host", "bravo").await;
+    let_in(&guestlist, "third", "host").await;
+    let (alice, bob) = (owner("host"), owner("bravo"));
+    assert!(answer(&guestlist, &alice, "@third/k").await.is_allowed());
+    assert!(answer(&guestlist, &bob, "@host/k").await.is_allowed());
+    // Nor by saying that he acts in the host, where only his organization is known.
+    let in_host = user("bravo-owner").acting_in(org("host"));
+    for actor in [&bob, &in_host] {
+        let unknown = answer(&guestlist, actor, "@nobody/k").await;
+        assert!(!unknown.is_allowed());
+        assert_eq!(answer(&guestlist, actor, "@third/k").await, unknown);
+    }
+    assert!(Address::parse("@host/@third/k").is_err());
+    let everywhere = guestlist.readable_everywhere(&bob, Action::Read).await;
+    let everywhere = everywhere.unwrap();
+    let names = everywhere.iter().map(|(name, _)| name.as_ref());
+    let names: Vec<_> = names.map(|name| name.map(OrgName::as_str)).collect();
+    assert_eq!(names, [None, Some("host")]);
+}
+
+#[tokio::test]
+async fn the_rules_of_a_member_organization_decide_nothing_in_its_host() {
+    let (guestlist, _) = memory();
+    // One id before that of the host, and one behind it.
+    register(&guestlist, &["host", "bravo", "zulu"]).await;
+    for name in ["bravo", "zulu"] {
+        let (founder, member) = (owner(name), org(name));
+        let_in(&guestlist, "host", name).await;
+        // A group says who acts, so that the rules of both organizations are read.
+        let staff = guestlist
+            .create_group(&founder, &member, "Staff".parse().unwrap(), false)
+            .await
+            .unwrap();
+        guestlist
+            .add_to_group(
+                &founder,
+                &member,
+                staff.id,
+                &user_member(&format!("{name}-owner")),
+            )
+            .await
+            .unwrap();
+        let rule = guestlist::ActingRule {
+            groups: [staff.id].into(),
+            ..guestlist::ActingRule::default()
+        };
+        guestlist
+            .restrict_acting(&founder, &member, &org("host"), Some(rule))
+            .await
+            .unwrap();
+        let granted = answer(&guestlist, &founder, "@host/k").await;
+        assert!(granted.is_allowed(), "{name}");
+        let everyone = Grantee::Organization(guestlist::Audience::Everyone);
+        let read = ActionSet::of(&[Action::Read]);
+        let own = Pattern::parse("x").unwrap();
+        guestlist
+            .grant(&founder, &member, everyone, read, own, None)
+            .await
+            .unwrap();
+        let given_by_itself = answer(&guestlist, &founder, "@host/x").await;
+        assert!(!given_by_itself.is_allowed(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_anywhere_through_an_organization_that_was_deleted() {
+    let (guestlist, _) = memory();
+    register(&guestlist, &["host", "bravo"]).await;
+    let_in(&guestlist, "host", "bravo").await;
+    let people = [
+        owner("bravo"),
+        user("clerk").in_organization(org("bravo")),
+        guestlist::Actor::system().acting_in(org("bravo")),
+    ];
+    for actor in &people {
+        let before = answer(&guestlist, actor, "@host/k").await;
+        assert!(before.is_allowed(), "{actor:?}");
+    }
+    guestlist
+        .delete(&owner("bravo"), &org("bravo"))
+        .await
+        .unwrap();
+    for actor in &people {
+        let unknown = answer(&guestlist, actor, "@nobody/k").await;
+        assert!(!unknown.is_allowed());
+        assert_eq!(answer(&guestlist, actor, "@host/k").await, unknown);
+        let everywhere = guestlist.readable_everywhere(actor, Action::Read).await;
+        let mut found = everywhere.unwrap().into_iter();
+        assert!(found.all(|(_, keys)| keys.is_empty()), "{actor:?}");
+    }
+    let own = answer(&guestlist, &owner("host"), "k").await;
+    assert!(own.is_allowed(), "the host goes on");
 }
 
 #[tokio::test]

@@ -6,13 +6,15 @@ mod common;
 
 use common::{clock, on_every_store, org, org_member, over, owner, register, user_member};
 use guestlist::{
-    ActingRule, Actor, Capability, Error, Group, Guestlist, Member, Preset, Sharing, Store,
+    ActingRule, Actor, Capability, Error, EventFilter, Group, Guestlist, Member, Page, Preset,
+    Sharing, Store,
 };
 
 on_every_store! {
     capabilities_are_those_of_the_role,
     groups_are_found_by_name_and_by_member,
     what_was_set_is_read_back,
+    an_audit_trail_is_of_its_own_organization_whatever_is_asked_for,
 }
 
 fn code<T>(result: Result<T, Error>) -> &'static str {
@@ -146,4 +148,43 @@ async fn what_was_set_is_read_back<S: Store>(store: S) {
     restrict.await.unwrap();
     assert_eq!(rule(&bob).await.unwrap(), Some(only));
     assert_eq!(code(rule(&alice).await), "not-the-member");
+}
+
+async fn an_audit_trail_is_of_its_own_organization_whatever_is_asked_for<S: Store>(store: S) {
+    let guestlist = over(store, &clock(), 7);
+    register(&guestlist, &["host", "guest"]).await;
+    add(&guestlist, &org_member("guest"), Preset::default()).await;
+    let (alice, bob) = (owner("host"), owner("guest"));
+    let (host, guest) = (org("host"), org("guest"));
+    let first = Page::first(1000).unwrap();
+    let own = guestlist.audit(&bob, &guest, EventFilter::default(), &first);
+    let own = own.await.unwrap().events;
+    assert!(!own.is_empty());
+    assert!(own.iter().all(|event| event.organization == guest));
+    let named = guestlist.audit(&bob, &guest, EventFilter::of(host.clone()), &first);
+    assert_eq!(named.await.unwrap().events, own);
+
+    // What happened in the host alone, about the guest and by the host's founder.
+    for filter in [
+        EventFilter {
+            member: Some(org_member("guest")),
+            ..EventFilter::of(host.clone())
+        },
+        EventFilter {
+            by: Some("host-owner".parse().unwrap()),
+            ..EventFilter::of(host.clone())
+        },
+    ] {
+        let there = guestlist.audit(&alice, &host, filter.clone(), &first);
+        assert!(!there.await.unwrap().events.is_empty());
+        let here = guestlist.audit(&bob, &guest, filter, &first);
+        assert!(here.await.unwrap().events.is_empty());
+    }
+
+    // Nor from a place in the trail of the host.
+    let of_host = guestlist.audit(&alice, &host, EventFilter::default(), &first);
+    let place = of_host.await.unwrap().next.unwrap();
+    let behind = first.after(place);
+    let followed = guestlist.audit(&bob, &guest, EventFilter::of(host), &behind);
+    assert_eq!(code(followed.await), "cursor-invalid");
 }

@@ -1,4 +1,4 @@
-//! A check allocates nothing.
+//! A check allocates nothing, and neither does a pattern that is refused.
 
 #![cfg(test)]
 
@@ -231,5 +231,19 @@ fn memory_of_grants_alike_is_told_about() {
             (held * 3 / 4..held * 5 / 4).contains(&told),
             "{told} for {held}"
         );
+    }
+}
+
+#[test]
+fn a_pattern_that_is_far_too_long_is_refused_without_a_copy() {
+    let zeros = "0".repeat(64 << 20);
+    for ending in ["", "/", "//"] {
+        let text = [zeros.as_str(), ending].concat();
+        let mut is_refused = false;
+        let counted = allocation_counter::measure(|| {
+            is_refused = Pattern::parse(&text).is_err();
+        });
+        assert!(is_refused);
+        assert_eq!(counted.count_total, 0);
     }
 }

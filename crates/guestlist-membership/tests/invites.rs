@@ -277,6 +277,10 @@ fn what_an_invite_must_not_be() {
     let mut world = world();
     let draft = InviteDraft::new;
     let ttl = |draft: InviteDraft, ttl| draft.membership_ttl(Lasting::For(ttl));
+    let grants = |count: u8| {
+        let grants = (0..count).map(|n| read(&format!("key{n}")));
+        grants.fold(draft(), InviteDraft::grant)
+    };
     for (draft, expected) in [
         (draft().role(role("nobody")), "unknown-role"),
         (draft().group(group_id(99)), "not-found"),
@@ -287,6 +291,7 @@ fn what_an_invite_must_not_be() {
             ttl(draft().role(role("owner")), HOUR),
             "owner-can-not-expire",
         ),
+        (grants(101), "too-many"),
     ] {
         not_sent(&send_by(&mut world, &founder(0), 1, ADA, draft), expected);
     }
@@ -294,6 +299,7 @@ fn what_an_invite_must_not_be() {
     let owner = owner.membership_ttl(Lasting::Always);
     send(&mut world, 1, ADA, owner);
     send(&mut world, 2, BEA, ttl(draft(), HOUR));
+    send(&mut world, 3, CEM, grants(100));
 }
 
 #[test]

@@ -1526,6 +1526,75 @@ fn what_a_new_link_must_not_be() {
 }
 
 #[test]
+fn there_is_a_limit_to_what_a_link_gives_and_to_whom() {
+    let mut world = World::populated();
+    for number in 3..=103 {
+        let command = AccessCommand::CreateGroup {
+            id: group_id(number),
+            name: GroupName::parse(&format!("group {number}")).unwrap(),
+            internal: false,
+        };
+        world.access(0, &founder(0), command).unwrap();
+    }
+    let groups = |count: u8| {
+        let groups = (3..3 + count).map(group_id);
+        groups.fold(LinkDraft::auto(), LinkDraft::group)
+    };
+    let grants = |count: u8| {
+        let grants = (0..count).map(|n| preset_grant(&[Action::Read], &format!("key{n}")));
+        grants.fold(LinkDraft::auto(), LinkDraft::grant)
+    };
+    let domains = |count: u32| {
+        let domains = (0..count).map(|n| EmailDomain::parse(&format!("d{n}.example")).unwrap());
+        domains.fold(LinkDraft::auto(), LinkDraft::allow_domain)
+    };
+    let members = |count: u32| {
+        let members = (0..count).map(|n| Member::User(format!("u{n}").parse().unwrap()));
+        members.fold(LinkDraft::auto(), LinkDraft::allow_member)
+    };
+    for (link, most, more) in [
+        (10, groups(100), groups(101)),
+        (11, grants(100), grants(101)),
+        (12, domains(1000), domains(1001)),
+        (13, members(1000), members(1001)),
+    ] {
+        let outcome = world.create(0, &founder(0), link, more.clone());
+        refused(&outcome.map(|_| Vec::new()), "too-many");
+        refused(&edit(&mut world, 1, more), "too-many");
+        create(&mut world, link, most.clone());
+        refused(&edit(&mut world, 1, most), "done");
+    }
+}
+
+#[test]
+fn there_is_a_limit_to_what_is_given_by_hand() {
+    let mut world = World::populated();
+    let groups = Preset {
+        groups: (0..101).map(group_id).collect(),
+        ..Preset::default()
+    };
+    let grants = |count: usize| Preset {
+        grants: vec![preset_grant(&[Action::Read], "key"); count],
+        ..Preset::default()
+    };
+    let review = review(&world);
+    claim(&mut world, 4, review).unwrap();
+    let approve = |world: &mut World, gift: Preset| {
+        let own = Changes {
+            gift: Some(gift),
+            ..Changes::default()
+        };
+        approve_with(world, &founder(0), user_member(4), own)
+    };
+    for gift in [groups, grants(101)] {
+        refused(&add(&mut world, user_member(3), gift.clone()), "too-many");
+        refused(&approve(&mut world, gift), "too-many");
+    }
+    refused(&add(&mut world, user_member(3), grants(100)), "done");
+    refused(&approve(&mut world, grants(100)), "done");
+}
+
+#[test]
 fn a_link_says_itself_whether_it_needs_review() {
     let mut world = World::populated();
     set(&mut world, |s| s.link_defaults = LinkDraft::auto()).unwrap();

@@ -925,10 +925,7 @@ impl Turn<'_> {
         joined_by: JoinedBy,
         ttl: Option<Duration>,
     ) -> Reasons {
-        let mut why = Reasons::new();
-        if preset.groups.len() > 100 || preset.grants.len() > 100 {
-            why.insert("too-many");
-        }
+        let mut why = gift_is_too_large(preset);
         let lowest = || {
             let users = joined_by.admits(MemberKind::User);
             self.model.lowest_role().filter(|_| users)
@@ -943,6 +940,12 @@ impl Turn<'_> {
         }
         why
     }
+}
+
+/// What nothing that is given may be, by any door.
+fn gift_is_too_large(gift: &Preset) -> Reasons {
+    let is_too_large = gift.groups.len() > 100 || gift.grants.len() > 100;
+    is_too_large.then_some("too-many").into_iter().collect()
 }
 
 /// Whether a pattern covers a key, or all that another pattern covers: segment by segment.

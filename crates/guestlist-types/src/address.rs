@@ -3,8 +3,11 @@
 use core::fmt;
 use core::str::FromStr;
 
-use crate::key::{Key, KeyError};
+use crate::key::{Key, KeyError, MAX_KEY_BYTES};
 use crate::name::{NameError, OrgName};
+
+/// `@`, the longest name, `/` and the longest key.
+const MAX_BYTES: usize = 1 + 63 + 1 + MAX_KEY_BYTES;
 
 /// A key of the caller's own organization, or of another one: `@name/key`.
 ///
@@ -32,7 +35,8 @@ pub enum AddressError {
     /// The part between `@` and `/` is no organization name.
     #[error("the organization in this address is not valid")]
     Organization(#[source] NameError),
-    /// The key is not valid; a second `@` hop is among the reasons.
+    /// The key is not valid; a second `@` hop is among the reasons, and so is a text that is longer
+    /// than any address.
     #[error("the key in this address is not valid")]
     Key(#[source] KeyError),
 }
@@ -74,6 +78,10 @@ impl Address {
     ///
     /// Says which part is wrong. A text that begins with `@` is never taken for a key.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        // Refused before the slash is looked for.
+        if text.len() > MAX_BYTES {
+            return Err(AddressError::Key(KeyError::TooLong));
+        }
         let Some(rest) = text.strip_prefix('@') else {
             return Key::parse(text).map(Self::own).map_err(AddressError::Key);
         };
@@ -143,6 +151,20 @@ mod tests {
             Address::parse("@a/@b/k"),
             Err(AddressError::Key(KeyError::LeadingAt))
         );
+    }
+
+    #[test]
+    fn what_is_longer_than_any_address_is_not_read() {
+        let longest = format!("@{}/{}", "a".repeat(63), "k".repeat(MAX_KEY_BYTES));
+        assert!(Address::parse(&longest).is_ok());
+        let no_key = |bytes: usize| format!("@{}", "a".repeat(bytes - 1));
+        for (text, error) in [
+            (no_key(MAX_BYTES), AddressError::NoKey),
+            (no_key(MAX_BYTES + 1), AddressError::Key(KeyError::TooLong)),
+            (longest + "k", AddressError::Key(KeyError::TooLong)),
+        ] {
+            assert_eq!(Address::parse(&text), Err(error), "{} bytes", text.len());
+        }
     }
 
     #[test]

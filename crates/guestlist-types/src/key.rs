@@ -1,5 +1,7 @@
 //! Keys of the host application's data.
 
+use unicode_normalization::is_nfc;
+
 use crate::text::text_type;
 
 /// The longest key, in bytes.
@@ -30,6 +32,12 @@ pub enum KeyError {
     /// A control character.
     #[error("a key must not have control characters")]
     Control,
+    /// A `\`. Only [`Key::parse_strict`] refuses it.
+    #[error("a key must not have a backslash")]
+    Backslash,
+    /// Not in composed form (Unicode NFC). Only [`Key::parse_strict`] refuses it.
+    #[error("a key must be in composed form (Unicode NFC)")]
+    NotComposed,
 }
 
 impl KeyError {
@@ -44,6 +52,8 @@ impl KeyError {
             Self::EmptySegment => "key-empty-segment",
             Self::DotSegment => "key-dot-segment",
             Self::Control => "key-control-character",
+            Self::Backslash => "key-backslash",
+            Self::NotComposed => "key-not-composed",
         }
     }
 }
@@ -53,7 +63,8 @@ text_type! {
     ///
     /// Not empty, at most 1,024 bytes of UTF-8; no leading `/` or `@`, no empty segment, no `.` or
     /// `..`, no control character. Keys are compared byte for byte, case-sensitively, and are never
-    /// percent-decoded or normalized: `*`, `%` and `_` are plain characters.
+    /// percent-decoded or normalized: `*`, `%` and `_` are plain characters. [`Key::parse_strict`]
+    /// refuses more.
     ///
     /// ```
     /// # use guestlist_types::{Key, KeyError};
@@ -62,6 +73,37 @@ text_type! {
     /// assert_eq!(Key::parse("shared/../private"), Err(KeyError::DotSegment));
     /// ```
     Key, KeyError, check
+}
+
+impl Key {
+    /// Parses `text` as [`parse`](Self::parse) does, and refuses a backslash and what is not in
+    /// composed form (Unicode NFC) as well.
+    ///
+    /// For host applications whose keys become file names, where some systems take `\` for `/` and
+    /// compose what they are given, or are typed by people, who can't tell two spellings of one
+    /// letter apart. Nothing else asks for it: a key that is read back is parsed by the rules of all
+    /// keys.
+    ///
+    /// ```
+    /// # use guestlist_types::{Key, KeyError};
+    /// assert!(Key::parse_strict("menus/caf\u{e9}").is_ok());
+    /// assert_eq!(Key::parse_strict("menus/cafe\u{301}"), Err(KeyError::NotComposed));
+    /// assert_eq!(Key::parse_strict("menus\\cafe"), Err(KeyError::Backslash));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), [`KeyError::Backslash`] and [`KeyError::NotComposed`].
+    pub fn parse_strict(text: &str) -> Result<Self, KeyError> {
+        let key = Self::parse(text)?;
+        if text.contains('\\') {
+            return Err(KeyError::Backslash);
+        }
+        if !is_nfc(text) {
+            return Err(KeyError::NotComposed);
+        }
+        Ok(key)
+    }
 }
 
 fn check(text: &str) -> Result<(), KeyError> {
@@ -125,6 +167,45 @@ mod tests {
     }
 
     #[test]
+    fn length_is_counted_in_bytes() {
+        let longest = "\u{e9}".repeat(MAX_KEY_BYTES / 2);
+        assert!(Key::parse(&longest).is_ok());
+        assert_eq!(Key::parse(&(longest + "\u{e9}")), Err(KeyError::TooLong));
+    }
+
+    #[test]
+    fn a_strict_key_is_composed_and_has_no_backslash() {
+        for (text, error) in [
+            ("a\\b", KeyError::Backslash),
+            ("\\", KeyError::Backslash),
+            ("cafe\u{301}", KeyError::NotComposed),
+            ("\u{1100}\u{1161}", KeyError::NotComposed),
+            // The Kelvin sign is composed to a letter; these marks are in the other order.
+            ("\u{212a}", KeyError::NotComposed),
+            ("q\u{301}\u{323}", KeyError::NotComposed),
+        ] {
+            assert!(Key::parse(text).is_ok(), "{text:?}");
+            assert_eq!(Key::parse_strict(text), Err(error), "{text:?}");
+        }
+        // What is no key is none here either, and a mark that nothing is composed with may stay.
+        for text in [
+            "",
+            "/a",
+            "a//b",
+            "a/..",
+            "a\0",
+            "a",
+            "a/b",
+            "caf\u{e9}",
+            "q\u{301}",
+            "\u{fb01}",
+            "*",
+        ] {
+            assert_eq!(Key::parse_strict(text), Key::parse(text), "{text:?}");
+        }
+    }
+
+    #[test]
     fn codes_are_pinned() {
         for (error, code) in [
             (KeyError::Empty, "key-empty"),
@@ -134,6 +215,8 @@ mod tests {
             (KeyError::EmptySegment, "key-empty-segment"),
             (KeyError::DotSegment, "key-dot-segment"),
             (KeyError::Control, "key-control-character"),
+            (KeyError::Backslash, "key-backslash"),
+            (KeyError::NotComposed, "key-not-composed"),
         ] {
             assert_eq!(error.code(), code);
         }

@@ -228,7 +228,7 @@ impl<S: Store> Guestlist<S> {
     /// # Errors
     ///
     /// `not-allowed`, `role-above-own`, the code of a group or grant that may not be given,
-    /// `blocked`, `seats-full`, `own-organization`.
+    /// `too-many` of them, `blocked`, `seats-full`, `own-organization`.
     pub async fn add_member(
         &self,
         actor: &Actor,
@@ -270,7 +270,7 @@ impl<S: Store> Guestlist<S> {
     ///
     /// # Errors
     ///
-    /// As [`Guestlist::approve`], and `in-the-past`.
+    /// As [`Guestlist::approve`], `in-the-past` and `too-many`.
     pub async fn approve_with(
         &self,
         actor: &Actor,

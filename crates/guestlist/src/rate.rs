@@ -1,5 +1,6 @@
 //! How often somebody may try.
 
+use core::cmp::Ordering;
 use core::error::Error;
 use core::fmt;
 use core::net::IpAddr;
@@ -155,8 +156,8 @@ enum Counted {
 }
 
 /// How many actors and addresses are remembered. More than that at once push out those who have
-/// been quiet, then anybody.
-const MAX_COUNTED: usize = 100_000;
+/// been quiet, then those who have tried least.
+const MAX_COUNTED: usize = if cfg!(test) { 10 } else { 100_000 };
 
 impl Default for InProcessRateLimit {
     fn default() -> Self {
@@ -225,11 +226,11 @@ impl RateLimit for InProcessRateLimit {
                 (wait @ Rate::Wait(_), _) => return Ok(wait),
             }
         }
-        if until_by_name.len() >= MAX_COUNTED {
+        let room = MAX_COUNTED - taken.len();
+        if until_by_name.len() > room {
             until_by_name.retain(|_, until| until.is_after(now));
-            while until_by_name.len() >= MAX_COUNTED {
-                until_by_name.pop_first();
-            }
+            // An eighth more than has to go, since this looks at all of them.
+            make_room(&mut until_by_name, room - MAX_COUNTED / 8);
         }
         until_by_name.extend(taken);
         Ok(Rate::Allowed)
@@ -249,6 +250,26 @@ pub(crate) fn tried<'a>(
         address,
         host,
     }
+}
+
+/// Forgets those who have tried least until so many are left. In the order of names, a crowd could
+/// let in again somebody who is out of quota.
+fn make_room(until_by_name: &mut BTreeMap<Counted, Timestamp>, left: usize) {
+    let Some(last) = until_by_name.len().checked_sub(left + 1) else {
+        return;
+    };
+    let mut ends: Vec<Timestamp> = until_by_name.values().copied().collect();
+    let (before, end, _) = ends.select_nth_unstable(last);
+    let end = *end;
+    let mut at_the_end = 1 + before.iter().filter(|before| **before == end).count();
+    until_by_name.retain(|_, until| match (*until).cmp(&end) {
+        Ordering::Less => false,
+        Ordering::Equal if at_the_end > 0 => {
+            at_the_end -= 1;
+            false
+        }
+        Ordering::Equal | Ordering::Greater => true,
+    });
 }
 
 #[cfg(test)]
@@ -291,5 +312,33 @@ mod tests {
         assert_ne!(address("2001:db8::1"), address("2001:db8:0:1::1"));
         assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
         assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
+    }
+
+    async fn claim(limit: &InProcessRateLimit, user: &UserId, address: u8) -> Rate {
+        let tried = Tried {
+            attempt: Attempt::Claim,
+            user: Some(user),
+            address: Some(IpAddr::from([192, 0, 2, address]).into()),
+            host: None,
+        };
+        limit.check(&tried, START).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_crowd_fills_no_memory_and_lets_nobody_in_again() {
+        let quota = Quota::new(3, Duration::from_secs(10));
+        let limit = InProcessRateLimit::new(quota, quota, quota);
+        let eager = UserId::parse("a").unwrap();
+        for _ in 0..3 {
+            assert_eq!(claim(&limit, &eager, 0).await, Rate::Allowed);
+        }
+        for number in 1..=20 {
+            let user = UserId::parse(&format!("user_{number}")).unwrap();
+            assert_eq!(claim(&limit, &user, number).await, Rate::Allowed);
+            let remembered = limit.used.lock().unwrap().len();
+            assert!(remembered <= MAX_COUNTED, "{remembered}");
+        }
+        let wait = Rate::Wait(Duration::from_secs(10));
+        assert_eq!(claim(&limit, &eager, 99).await, wait);
     }
 }

@@ -185,6 +185,31 @@ fn no_action_implies_another() {
 }
 
 #[test]
+fn what_is_cited_has_the_action_itself() {
+    let ada = user("ada");
+    let update = grant(1, to(&ada, 1), &[Action::Update], "k");
+    let read = grant(2, to(&ada, 1), &[Action::Read], "k");
+    let ada = principal(&ada, 1);
+    for rows in [[&update, &read], [&read, &update]] {
+        let book = book_of(rows);
+        let mut index = AccessIndex::new();
+        for row in rows {
+            index.apply(row);
+        }
+        for (action, number) in [(Action::Update, 1), (Action::Read, 2)] {
+            let expected = Decision::Allow(Witness {
+                source: WitnessGrant::Grant(GrantId::from_bytes([number; 16])),
+                groups: Vec::new(),
+            });
+            let decision = decide(&book, &ada, action, &key("k"), NOW);
+            assert_eq!(decision, expected, "{action}");
+            let by_index = index.principal(&ada).decide(action, &key("k"), NOW);
+            assert_eq!(by_index, expected, "{action}");
+        }
+    }
+}
+
+#[test]
 fn what_is_public_may_be_told_to_whoever_is_signed_in() {
     let everyone = Subject::Organization(Audience::Everyone);
     let internal = Subject::Organization(Audience::InternalUsers);

@@ -160,8 +160,7 @@ pub(crate) fn check_preset(
     membership_ttl: Option<Duration>,
     env: &Env<'_>,
 ) -> Result<(), CommandError> {
-    at_most("groups in a preset", preset.groups.len(), MAX_GIFTS)?;
-    at_most("grants in a preset", preset.grants.len(), MAX_GIFTS)?;
+    check_size(preset)?;
     if let Some(role) = role_for_users(preset, joined_by, env) {
         if !env.roles.contains(role) {
             return Err(CommandError::UnknownRole);
@@ -171,6 +170,12 @@ pub(crate) fn check_preset(
         }
     }
     Ok(())
+}
+
+/// The same check for whatever is given, by any door.
+pub(crate) fn check_size(gift: &Preset) -> Result<(), CommandError> {
+    at_most("groups in a preset", gift.groups.len(), MAX_GIFTS)?;
+    at_most("grants in a preset", gift.grants.len(), MAX_GIFTS)
 }
 
 /// The role that joining users get: the lowest one where the preset names none.

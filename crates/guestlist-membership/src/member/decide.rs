@@ -14,7 +14,7 @@ use crate::command::Env;
 use crate::error::{CommandError, TokenProblem, TokenRefusal};
 use crate::event::{Event, Stamp};
 use crate::invite::InviteEvent;
-use crate::link::decide::{Opened, creator, link_stands, open};
+use crate::link::decide::{Opened, check_size, creator, link_stands, open};
 use crate::link::{Approval, Generation, Link, LinkEvent, Preset, TokenRecord, UseState};
 use crate::organization::decide::{active, existing};
 use crate::organization::{Organization, OrganizationEvent};
@@ -868,6 +868,7 @@ fn approve(
     }
     let gift = if let Some(own) = &changes.gift {
         // A reviewer's own gift stands on the reviewer's authority alone.
+        check_size(own)?;
         own.clone()
     } else {
         if let Some(link) = record.door.link().and_then(|link| records.link(host, link))
@@ -1009,6 +1010,7 @@ impl Add<'_> {
         if record.is_some_and(|record| record.block.is_some()) {
             return Err(CommandError::Blocked);
         }
+        check_size(self.gift)?;
         let gift = Preset {
             role: role_of(self.member, self.gift, env)?,
             ..self.gift.clone()

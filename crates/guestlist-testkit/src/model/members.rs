@@ -14,7 +14,8 @@ use guestlist_types::{
 };
 
 use super::{
-    Done, Episode, Host, Place, Reasons, Relation, Standing, State, Turn, refused, unless,
+    Done, Episode, Host, Place, Reasons, Relation, Standing, State, Turn, gift_is_too_large,
+    refused, unless,
 };
 
 /// Somebody at a door, who got past what is particular to it.
@@ -878,6 +879,7 @@ impl Turn<'_> {
         {
             why.insert("blocked");
         }
+        why.extend(gift_is_too_large(gift));
         why.extend(self.may_give(&me, gift, member.kind()));
         let role = self.role_given(member, gift);
         let place = self.place(member);
@@ -948,6 +950,7 @@ impl Turn<'_> {
             why.insert("blocked");
         }
         let gift = if let Some(own) = &changes.gift {
+            why.extend(gift_is_too_large(own));
             own.clone()
         } else {
             // "Standing of the creator, evaluated at claim, accept and approve."

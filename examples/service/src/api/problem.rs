@@ -417,8 +417,9 @@ mod tests {
 
     use super::*;
 
-    /// Codes of outcomes and of decisions, which are no errors; and of what is configured when the
-    /// service starts, and of what a receiver of webhooks meets.
+    /// Codes of outcomes and of decisions, which are no errors; of what is configured when the
+    /// service starts, and of what a receiver of webhooks meets; and of strict keys, which the
+    /// service doesn't ask for.
     const NEVER_ANSWERED: &[&str] = &[
         "acting-not-allowed",
         "anonymous",
@@ -428,6 +429,8 @@ mod tests {
         "done",
         "duplicate",
         "invited",
+        "key-backslash",
+        "key-not-composed",
         "no-grant",
         "not-a-member",
         "not-sent",

@@ -125,14 +125,7 @@ impl SqliteBuilder {
     ///
     /// Those of [`migrate`](crate::migrate). Nothing was changed then.
     pub fn open(self) -> Result<SqliteStore, StoreError> {
-        let writer = self.connect(OpenFlags::default())?;
-        if let Place::Path(_) = self.place {
-            // Looked at before anything is changed: it may be none of our business.
-            schema::missing(&writer)?;
-            self.use_wal(&writer)?;
-        }
-        schema::migrate(&writer)?;
-        let writer = Arc::new(Mutex::new(writer));
+        let writer = Arc::new(Mutex::new(self.connect_writer()?));
         let readers = match self.place {
             Place::Memory => Readers::Shared(Arc::clone(&writer)),
             Place::Path(_) => {
@@ -168,6 +161,17 @@ impl SqliteBuilder {
                 connection.execute_batch("pragma synchronous = full; pragma foreign_keys = on")
             })
             .map_err(store_error)?;
+        Ok(connection)
+    }
+
+    fn connect_writer(&self) -> Result<Connection, StoreError> {
+        let connection = self.connect(OpenFlags::default())?;
+        if let Place::Path(_) = self.place {
+            // Looked at before anything is changed: it may be none of our business.
+            schema::missing(&connection)?;
+            self.use_wal(&connection)?;
+        }
+        schema::migrate(&connection)?;
         Ok(connection)
     }
 
@@ -261,5 +265,37 @@ impl fmt::Debug for SqliteStore {
         f.debug_struct("SqliteStore")
             .field("place", &self.inner.place)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::FromSql;
+
+    use super::*;
+
+    fn pragma<T: FromSql>(connection: &Connection, name: &str) -> T {
+        connection
+            .pragma_query_value(None, name, |row| row.get(0))
+            .unwrap()
+    }
+
+    /// What SQLite calls `full`: a commit is on the disk before it is answered.
+    const FULL: i64 = 2;
+
+    #[test]
+    fn what_is_written_is_on_the_disk_before_it_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let builder = SqliteStore::builder().path(folder.path().join("store.db"));
+        let writer = builder.connect_writer().unwrap();
+        assert_eq!(pragma::<String>(&writer, "journal_mode"), "wal");
+        assert_eq!(pragma::<i64>(&writer, "synchronous"), FULL);
+        assert_eq!(pragma::<i64>(&writer, "foreign_keys"), 1);
+        assert_eq!(pragma::<i64>(&writer, "query_only"), 0);
+        // Whoever closes the file last moves what was written into it, and that may be a reader.
+        let reader = builder.connect_reader().unwrap();
+        assert_eq!(pragma::<String>(&reader, "journal_mode"), "wal");
+        assert_eq!(pragma::<i64>(&reader, "synchronous"), FULL);
+        assert_eq!(pragma::<i64>(&reader, "query_only"), 1);
     }
 }

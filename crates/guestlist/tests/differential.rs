@@ -9,10 +9,10 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use common::pg::{Settle, rounds};
-use common::{builder, org, org_member, owner, register, user, user_member};
+use common::{builder, org, org_member, owner, register, scope_of, user, user_member};
 use guestlist::membership::{
-    AddressCheck, AfterRejection, Joins, Records, Requests, Root, Row, RowKey, Scope, Seats,
-    SecondInvite, Standing, evolve,
+    AddressCheck, AfterRejection, Joins, Records, Requests, Row, RowKey, Seats, SecondInvite,
+    Standing, evolve,
 };
 use guestlist::store::{Load, Query, Recorded, Sequence};
 use guestlist::types::{GrantId, GroupId};
@@ -680,15 +680,7 @@ async fn folds<S: Store>(g: &Guestlist<S>) {
         after = page.next;
     }
     for (key, row) in folded.iter() {
-        // Names are found by themselves; every other row is named directly.
-        let host = key.organization().cloned().unwrap_or_else(|| org("host"));
-        let scope = match key {
-            RowKey::Token(selector) => Scope {
-                root: Root::Token(*selector),
-                facts: Vec::new(),
-            },
-            _ => Scope::of(host, facts(key)),
-        };
+        let scope = scope_of(key);
         let snapshot = g.store().load(&Load::of(&scope)).await.unwrap();
         let stored = match snapshot.records().get(key) {
             Some(Row::Token(token)) => {
@@ -716,36 +708,6 @@ async fn folds<S: Store>(g: &Guestlist<S>) {
     for (key, row) in listed.rows {
         assert_eq!(folded.get(&key), Some(&row));
     }
-}
-
-fn facts(key: &RowKey) -> Vec<guestlist::membership::Fact> {
-    use guestlist::membership::{Fact, InviteRef, LinkRef};
-    vec![match key {
-        RowKey::Name(name) => Fact::Name(name.clone()),
-        RowKey::Organization(_) => Fact::Organization,
-        RowKey::Owners(_) => Fact::Owners,
-        RowKey::SeatTally(_) => return vec![Fact::Organization, Fact::Seats],
-        RowKey::AccessHead(_) | RowKey::Group(..) | RowKey::GroupMember(..) | RowKey::Grant(..) => {
-            Fact::Book
-        }
-        RowKey::Link(_, link) => Fact::Link(LinkRef::Id(*link)),
-        RowKey::LinkTally(_, link) => {
-            return vec![
-                Fact::Link(LinkRef::Id(*link)),
-                Fact::Tally(LinkRef::Id(*link)),
-            ];
-        }
-        RowKey::LinkUse(_, link, member) => Fact::Use(LinkRef::Id(*link), member.clone()),
-        RowKey::Token(_) | RowKey::Consumer(_) | RowKey::Parked(..) => return Vec::new(),
-        RowKey::Membership(_, member) => Fact::Membership(member.clone()),
-        RowKey::Acting(_, host) => Fact::ActingIn(host.clone()),
-        RowKey::PreviewTally(_, link, generation) => Fact::PreviewTally(*link, *generation),
-        RowKey::Invite(_, invite) => Fact::Invite(InviteRef::Id(*invite)),
-        RowKey::Address(_, address) => Fact::Address(address.clone()),
-        RowKey::Endpoint(_, endpoint) => Fact::Endpoint(*endpoint),
-        RowKey::UseCount(_, link) => Fact::UseCount(LinkRef::Id(*link)),
-        RowKey::SeatCount(_) => Fact::SeatCount,
-    }]
 }
 
 /// Events without where they stand, which each store numbers in its own way.

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;
+use guestlist::membership::{Fact, InviteRef, LinkRef, Root, RowKey, Scope};
 use guestlist::{
     Actor, AuditKey, Builder, Guestlist, Invitations, LinkDraft, ManualClock, Member, MemoryStore,
     NewOrganization, NoRateLimit, OrgId, Pepper, PepperId, PepperRing, Settings, Store, Timestamp,
@@ -121,6 +122,48 @@ pub(crate) async fn link<S: Store>(
         .await
         .unwrap();
     (issued.link.id, issued.token.unwrap())
+}
+
+/// What makes a load read this row.
+pub(crate) fn scope_of(key: &RowKey) -> Scope {
+    // Names are found by themselves; every other row is named directly.
+    let host = key.organization().cloned().unwrap_or_else(|| org("host"));
+    match key {
+        RowKey::Token(selector) => Scope {
+            root: Root::Token(*selector),
+            facts: Vec::new(),
+        },
+        _ => Scope::of(host, facts(key)),
+    }
+}
+
+fn facts(key: &RowKey) -> Vec<Fact> {
+    vec![match key {
+        RowKey::Name(name) => Fact::Name(name.clone()),
+        RowKey::Organization(_) => Fact::Organization,
+        RowKey::Owners(_) => Fact::Owners,
+        RowKey::SeatTally(_) => return vec![Fact::Organization, Fact::Seats],
+        RowKey::AccessHead(_) | RowKey::Group(..) | RowKey::GroupMember(..) | RowKey::Grant(..) => {
+            Fact::Book
+        }
+        RowKey::Link(_, link) => Fact::Link(LinkRef::Id(*link)),
+        RowKey::LinkTally(_, link) => {
+            return vec![
+                Fact::Link(LinkRef::Id(*link)),
+                Fact::Tally(LinkRef::Id(*link)),
+            ];
+        }
+        RowKey::LinkUse(_, link, member) => Fact::Use(LinkRef::Id(*link), member.clone()),
+        RowKey::Token(_) | RowKey::Consumer(_) | RowKey::Parked(..) => return Vec::new(),
+        RowKey::Membership(_, member) => Fact::Membership(member.clone()),
+        RowKey::Acting(_, host) => Fact::ActingIn(host.clone()),
+        RowKey::PreviewTally(_, link, generation) => Fact::PreviewTally(*link, *generation),
+        RowKey::Invite(_, invite) => Fact::Invite(InviteRef::Id(*invite)),
+        RowKey::Address(_, address) => Fact::Address(address.clone()),
+        RowKey::Endpoint(_, endpoint) => Fact::Endpoint(*endpoint),
+        RowKey::UseCount(_, link) => Fact::UseCount(LinkRef::Id(*link)),
+        RowKey::SeatCount(_) => Fact::SeatCount,
+    }]
 }
 
 /// Invitations to all of these addresses.

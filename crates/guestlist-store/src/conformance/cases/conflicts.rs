@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use guestlist_access::{AccessCommand, PresetGrant, Sharing};
+use guestlist_access::{AccessCommand, Audience, Grantee, PresetGrant, Sharing};
 use guestlist_membership::invite::{InviteCommand, InviteDraft, InvitePhase};
 use guestlist_membership::link::{Expiry, LinkCommand, LinkDraft};
 use guestlist_membership::member::{ActingRule, MemberCommand, Status};
@@ -14,7 +14,7 @@ use crate::conformance::harness::{
     Invited, Issued, email, must, name, neighbour, org, person, user,
 };
 use crate::conformance::observe::{assert_consistent, assert_folds, observe_with};
-use crate::conformance::world::{limited, pattern, read, seats};
+use crate::conformance::world::{grant, limited, pattern, read, seats};
 use crate::conformance::{Fixture, Harness, Order};
 use crate::query::Query;
 use crate::store::Store;
@@ -449,8 +449,8 @@ pub async fn the_second_acting_rule_conflicts<F: Fixture>(fixture: &F) {
     assert_folds(fixture, &h).await;
 }
 
-/// The same member, link settings and names in two organizations, of one bucket even, have nothing
-/// to do with each other.
+/// The same member, link settings, names and access rules in two organizations, of one bucket even,
+/// have nothing to do with each other.
 pub async fn organizations_do_not_collide<F: Fixture>(fixture: &F) {
     let store = fixture.store().await;
     let h = Harness::new(&store);
@@ -458,24 +458,38 @@ pub async fn organizations_do_not_collide<F: Fixture>(fixture: &F) {
     let two = neighbour(&one);
     h.register(&one, &name("one")).await;
     h.register(&two, &name("two")).await;
-    let ann = person("ann");
+    let (ann, bob) = (person("ann"), person("bob"));
     let mut orders = Vec::new();
+    let mut then = Vec::new();
     for host in [&one, &two] {
         orders.push(h.add(host, &ann, Some("owner")));
         orders.push(
             h.create_link(host, LinkDraft::auto().max_uses(limited(1)))
                 .0,
         );
+        let group = h.group_id();
         let command = AccessCommand::CreateGroup {
-            id: h.group_id(),
+            id: group,
             name: must(GroupName::parse("Same"), "a group's name"),
             internal: false,
         };
         orders.push(Order::access(host, command));
+        let member = ann.clone();
+        then.push(Order::access(
+            host,
+            AccessCommand::AddToGroup { group, member },
+        ));
+        let everyone = Grantee::Organization(Audience::Everyone);
+        then.push(grant(&h, host, everyone, "same/"));
+        let (review, issued) = h.create_link(host, LinkDraft::review());
+        then.push(review);
+        then.push(h.claim(issued.token, &bob));
+        then.push(h.invite_order(host, "cid@example.com").0);
     }
     for commit in h.prepared_all(&orders).await {
         h.applies(&commit).await;
     }
+    h.all_done(&then).await;
     assert_consistent(fixture, &h).await;
 }
 

@@ -3,17 +3,26 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use common::{database, pool, runtime, schema, settle};
+use guestlist_access::{AccessBook, Action, RoleCatalog};
 use guestlist_membership::link::LinkDraft;
+use guestlist_membership::member::Status;
+use guestlist_membership::{Event, Fact, InviteRef, LinkRef, Records, Row, RowKey, Scope, evolve};
 use guestlist_postgres::{PgOptions, PgStore, SCHEMA_VERSION, migrate};
 use guestlist_store::conformance::{Harness, Order};
-use guestlist_store::{EventFilter, Page, Query, StoreError};
+use guestlist_store::{
+    Cursor, EventFilter, FoundBook, InviteFilter, KnownBooks, Load, MemberFilter, Page, Query,
+    Recorded, Revision, Store as _, StoreError,
+};
 use guestlist_testkit::postgres::{Database, Server};
-use guestlist_types::{Member, OrgId, UserId};
+use guestlist_token::Selector;
+use guestlist_types::{InviteId, Key, LinkId, Member, OrgId, UserId};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -327,6 +336,354 @@ fn what_is_not_guestlists_is_left_alone() {
     });
 }
 
+/// A schema as an earlier version left it, with rows that were written then.
+async fn old_schema(pool: &PgPool, version: i64, partitions: u16) -> String {
+    let place = schema();
+    let by = |column: &str| match partitions {
+        0 => String::new(),
+        _ => format!(" partition by hash ({column})"),
+    };
+    let there = |sql: &str| {
+        sql.replace("@partitioned_by_member", &by("member_bucket"))
+            .replace("@partitioned", &by("bucket"))
+            .replace("@guestlist_", &format!("{place}.guestlist_"))
+    };
+    execute(
+        pool,
+        &format!(
+            "create schema {place}; create table {place}.guestlist_schema (\
+             version bigint primary key check (version >= 0), checksum bigint not null)"
+        ),
+    )
+    .await;
+    execute(pool, &there(include_str!("../migrations/0001.sql"))).await;
+    for part in 0..partitions {
+        let sql = format!(
+            "do $$ declare it name; begin \
+             for it in select relname from pg_class \
+             where relkind = 'p' and relnamespace = '{place}'::regnamespace loop \
+             execute format('create table {place}.%I partition of {place}.%I \
+             for values with (modulus {partitions}, remainder {part})', it || '_{part}', it); \
+             end loop; end $$"
+        );
+        execute(pool, &sql).await;
+    }
+    execute(pool, &there(include_str!("old/0001-rows.sql"))).await;
+    if version > 1 {
+        execute(pool, &there(include_str!("../migrations/0002.sql"))).await;
+        execute(pool, &there(include_str!("old/0002-rows.sql"))).await;
+    }
+    place
+}
+
+/// A row as far as events tell it.
+fn untagged(row: Row) -> Row {
+    match row {
+        Row::Token(mut token) => {
+            assert!(token.tag.take().is_some(), "a token keeps its digest");
+            Row::Token(token)
+        }
+        row => row,
+    }
+}
+
+/// What is in a schema that was old.
+struct OldWorld<'a> {
+    h: Harness<'a, PgStore>,
+    host: OrgId,
+    link: LinkId,
+    invite: InviteId,
+    /// Of the link, until it was refreshed and since then, and of the invite.
+    tokens: [Selector; 3],
+}
+
+impl<'a> OldWorld<'a> {
+    /// Draws what was drawn then, from the same numbers.
+    fn drawn_again(store: &'a PgStore) -> Self {
+        let h = Harness::resume(store, Harness::new(store).now(), 5);
+        let host = org("org_1");
+        let until = |drawn| {
+            while h.drawn() < drawn {
+                let _ = h.commit_id();
+            }
+        };
+        let (_, issued) = h.create_link(&host, LinkDraft::review());
+        until(26);
+        let second = h.draw(&host, issued.link).selector;
+        until(43);
+        let (_, invited) = h.invite_order(&host, "eve@example.com");
+        until(52);
+        Self {
+            h,
+            host,
+            link: issued.link,
+            invite: invited.invite,
+            tokens: [issued.token, second, invited.token],
+        }
+    }
+
+    /// Everything, as the log says; asserts that it is what loads show.
+    async fn folded(&self) -> (Records, Vec<Recorded>, Option<Cursor>) {
+        let Self { h, host, .. } = self;
+        settle(h.store().pool()).await;
+        let (events, next) = h.events_after(&EventFilter::default(), None, 4).await;
+        let (mut records, mut book) = (Records::new(), AccessBook::new());
+        for recorded in &events {
+            let of = &recorded.organization;
+            evolve(&mut records, of, &recorded.stamp, &recorded.event);
+            if let Event::Access(event) = &recorded.event {
+                guestlist_access::evolve(&mut book, event);
+                book.set_revision(book.revision() + 1);
+            }
+        }
+        assert_eq!(*h.book(host).await, book);
+        let link = || LinkRef::Id(self.link);
+        let mut facts = vec![
+            Fact::Name("one".parse().unwrap()),
+            Fact::Organization,
+            Fact::Book,
+            Fact::Link(link()),
+            Fact::Tally(link()),
+            Fact::Invite(InviteRef::Id(self.invite)),
+        ];
+        facts.extend(self.tokens.map(Fact::Token));
+        for name in ["ann", "bob", "cid", "dan", "eve", "fay"] {
+            facts.push(Fact::Membership(user(name)));
+            facts.push(Fact::Use(link(), user(name)));
+            facts.push(Fact::Known(format!("{name}@example.com").parse().unwrap()));
+        }
+        let snapshot = h.load(&Scope::of(host.clone(), facts)).await;
+        for (key, expected) in records.iter() {
+            // These are in the book.
+            if !matches!(
+                key,
+                RowKey::Group(..) | RowKey::GroupMember(..) | RowKey::Grant(..)
+            ) {
+                let found = snapshot.records().get(key).cloned().map(untagged);
+                assert_eq!(found.as_ref(), Some(expected), "{key:?}");
+            }
+        }
+        (records, events, next)
+    }
+
+    /// Asserts that whoever has access rules as they were is told all that has happened, by the log
+    /// where that says at which revision it did.
+    async fn assert_books(&self, said_since: u64) {
+        let book = self.h.book(&self.host).await;
+        let now = book.revision();
+        for known in 0..=now {
+            let known_books: Arc<dyn KnownBooks> =
+                Arc::new(BTreeMap::from([(self.host.clone(), Revision::new(known))]));
+            let load = Load {
+                scope: &Scope::of(self.host.clone(), vec![Fact::Book]),
+                receipt: None,
+                known_books: Some(&known_books),
+            };
+            let snapshot = self.h.store().load(&load).await.unwrap();
+            match snapshot.books().next().unwrap().1 {
+                FoundBook::Known => assert_eq!(known, now),
+                FoundBook::Whole(whole) => {
+                    assert_eq!(*whole, book);
+                    assert!(known < said_since, "{known} of {now}");
+                }
+                FoundBook::Changed { since, events } => {
+                    assert_eq!(*since, Revision::new(known));
+                    assert_eq!(events.len() as u64, now - known);
+                    assert!(known >= said_since, "{known} of {now}");
+                }
+            }
+        }
+    }
+
+    async fn status(&self, name: &str) -> Option<Status> {
+        let member = self.h.membership(&self.host, &user(name)).await;
+        member.and_then(|member| member.status)
+    }
+
+    async fn may_read(&self, name: &str, key: &str) -> bool {
+        let (key, now) = (Key::parse(key).unwrap(), self.h.now());
+        let member = self.h.membership(&self.host, &user(name)).await.unwrap();
+        let Some(principal) = member.principal(&RoleCatalog::owner_admin_member(), now) else {
+            return false;
+        };
+        let book = self.h.book(&self.host).await;
+        guestlist_access::decide(&book, &principal.into(), Action::Read, &key, now).is_allowed()
+    }
+
+    async fn assert_lists(&self, records: &Records) {
+        let host = || self.host.clone();
+        for (query, count) in [
+            (
+                Query::Links {
+                    host: host(),
+                    status: None,
+                    creator: None,
+                },
+                1,
+            ),
+            (
+                Query::Pending {
+                    host: host(),
+                    link: Some(self.link),
+                },
+                1,
+            ),
+            (
+                Query::Members {
+                    host: host(),
+                    filter: MemberFilter::default(),
+                },
+                2,
+            ),
+            (
+                Query::MembershipsOf {
+                    member: user("ann"),
+                    status: Some(Status::Approved),
+                },
+                1,
+            ),
+            (
+                Query::Uses {
+                    host: host(),
+                    link: self.link,
+                },
+                2,
+            ),
+            (
+                Query::Groups {
+                    organization: host(),
+                },
+                1,
+            ),
+            (
+                Query::Grants {
+                    organization: host(),
+                },
+                1,
+            ),
+            (
+                Query::Invites {
+                    host: host(),
+                    filter: InviteFilter::default(),
+                },
+                1,
+            ),
+            (
+                Query::InvitesTo {
+                    address: "eve@example.com".parse().unwrap(),
+                    phase: None,
+                },
+                1,
+            ),
+            (Query::Tokens { pepper: None }, 3),
+        ] {
+            let found = self.h.list(&query, 1).await;
+            assert_eq!(found.len(), count, "{query:?}");
+            for (key, row) in found {
+                assert_eq!(Some(&untagged(row)), records.get(&key), "{query:?}");
+            }
+        }
+    }
+
+    async fn assert_feeds(&self) {
+        let all = EventFilter::default;
+        for (filter, names) in [
+            (
+                EventFilter {
+                    member: Some(user("ann")),
+                    ..all()
+                },
+                &["membership-requested", "membership-approved"][..],
+            ),
+            (
+                EventFilter {
+                    link: Some(self.link),
+                    name: Some("link-refreshed".to_owned()),
+                    ..all()
+                },
+                &["link-refreshed"],
+            ),
+            (
+                EventFilter {
+                    invite: Some(self.invite),
+                    ..EventFilter::of(self.host.clone())
+                },
+                &["invite-sent"],
+            ),
+        ] {
+            let found = self.h.events(&filter, 1).await;
+            let found: Vec<_> = found.iter().map(|one| one.event.name()).collect();
+            assert_eq!(found, names, "{filter:?}");
+        }
+    }
+}
+
+#[test]
+fn what_earlier_versions_wrote_goes_on() {
+    runtime().block_on(async {
+        for (version, partitions) in [(1, 0), (1, 2), (2, 0), (2, 2)] {
+            let pool = pool(4).await;
+            let place = old_schema(&pool, version, partitions).await;
+            let options = PgOptions::new().schema(&place).partitions(partitions);
+            let error = PgStore::open(pool.clone(), options.clone().migrate(false))
+                .await
+                .unwrap_err();
+            assert!(matches!(error, StoreError::Misuse { .. }), "{error:?}");
+            let store = PgStore::open(pool, options).await.unwrap();
+            let table = format!("{place}.guestlist_schema");
+            assert_eq!(steps(store.pool(), &table).await, every_step());
+
+            // What there was is there, by every way to it.
+            let old = OldWorld::drawn_again(&store);
+            let OldWorld { h, host, .. } = &old;
+            let [first, second, invited] = old.tokens;
+            let (records, events, next) = old.folded().await;
+            assert_eq!((records.iter().count(), events.len()), (18, 11));
+            old.assert_lists(&records).await;
+            old.assert_feeds().await;
+            let said_since = if version == 1 { 3 } else { 0 };
+            old.assert_books(said_since).await;
+            assert!(old.may_read("ann", "design/logo").await);
+            assert!(!old.may_read("ann", "other/logo").await);
+            assert!(!old.may_read("bob", "design/logo").await);
+            for recorded in &events[1..] {
+                let load = Load {
+                    scope: &Scope::of(host.clone(), Vec::new()),
+                    receipt: Some(recorded.commit),
+                    known_books: None,
+                };
+                let snapshot = store.load(&load).await.unwrap();
+                let reply = format!("{{\"reply\":\"{}\"}}", recorded.commit);
+                assert_eq!(snapshot.receipt().unwrap().reply, reply);
+            }
+
+            // Old tokens and old commands go on, within the limit that was there.
+            for (name, token) in [("cid", second), ("dan", first), ("fay", second)] {
+                h.done(&h.claim(token, &user(name))).await;
+                assert_eq!(old.status(name).await, Some(Status::Pending));
+            }
+            let sixth = h.claim(second, &user("gus"));
+            assert!(h.prepare(&sixth).await.is_err(), "two were used then");
+            h.done(&h.approve(host, &user("bob"))).await;
+            assert_eq!(old.status("bob").await, Some(Status::Approved));
+            h.done(&h.accept_as(invited, "eve", "eve@example.com"))
+                .await;
+            assert_eq!(old.status("eve").await, Some(Status::Approved));
+            let (send, _) = h.invite_order(host, "ann@example.com");
+            assert!(h.prepared(&send).await.events.is_empty(), "she is in");
+            h.done(&Order::leave(host, &user("ann"))).await;
+            assert!(!old.may_read("ann", "design/logo").await);
+            h.done(&send).await;
+            h.new_group(host, "Staff", false).await;
+            old.assert_books(said_since).await;
+            let (_, all, _) = old.folded().await;
+            let (new, _) = h.events_after(&EventFilter::default(), next, 3).await;
+            assert_eq!(all, [events, new].concat());
+            store.pool().close().await;
+        }
+    });
+}
+
 fn run(server: &Server, program: &str, database: &Database, arguments: &[&str]) {
     let output = Command::new(server.bin_dir().join(program))
         .arg(format!("--dbname={}", database.socket_url()))
@@ -413,9 +770,10 @@ fn a_restored_log_goes_on_behind_what_it_has() {
                     settle(store.pool()).await;
                     let (new, next) = h.events_after(&whole, kept.clone(), 10).await;
                     assert!(!new.is_empty(), "new ones are seen behind the old cursor");
-                    assert!(log.last().is_none_or(|last: &guestlist_store::Recorded| {
-                        last.sequence < new[0].sequence
-                    }));
+                    assert!(
+                        log.last()
+                            .is_none_or(|last: &Recorded| last.sequence < new[0].sequence)
+                    );
                     log.extend(new);
                     kept = next;
                 }

@@ -28,7 +28,7 @@ const NEWCOMERS: core::ops::Range<u8> = 5..9;
 const ROLES: [&str; 5] = ["guest", "helper", "host", "admin", "owner"];
 
 /// How many worlds every run has.
-const USUAL: u32 = 100;
+const USUAL: u32 = 1_000;
 
 /// So many, or as many as `GUESTLIST_ROUNDS` says.
 fn rounds(usual: u32) -> u32 {

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestRunner;
 
-const LIVES: usize = 100;
+const LIVES: usize = 200;
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -14,7 +14,7 @@ use guestlist::{
 };
 use guestlist_sqlite::SqliteStore;
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 50;
 const LINKS: usize = 6;
 const CLAIMERS: usize = 4;
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 use crate::defects::{self, DEFECTS, Defect, Tried};
+use crate::invariants::{INVARIANTS, Invariant};
 use crate::soak::{self, Piece, ROWS, Row, Runs, Tests};
 use crate::steps::FUZZ_SECONDS;
 
@@ -24,6 +25,10 @@ fn text(root: &Path) -> Result<String, String> {
 
 fn render(pieces: &[Piece], tried: &[Tried]) -> String {
     let mut text = INTRODUCTION.to_owned();
+    for invariant in INVARIANTS {
+        line(&mut text, &shown_by(invariant));
+    }
+    text += WHAT_RUNS;
     for row in ROWS {
         line(&mut text, &[row.name, row.checks, &what_runs(row)]);
     }
@@ -52,6 +57,30 @@ fn line<T: AsRef<str>>(text: &mut String, cells: &[T]) {
         text.push(' ');
     }
     text.push_str("|\n");
+}
+
+fn shown_by(invariant: &Invariant) -> [String; 4] {
+    let rows = ROWS.iter().filter(|row| names(row.checks, invariant));
+    let rows: Vec<&str> = rows.map(|row| row.name).collect();
+    let defects = DEFECTS
+        .iter()
+        .filter(|defect| names(defect.breaks, invariant));
+    let defects: Vec<String> = defects
+        .map(|defect| format!("`{}`", defect.name))
+        .chain(invariant.held_by.map(str::to_owned))
+        .collect();
+    [
+        invariant.id.to_owned(),
+        invariant.says.to_owned(),
+        rows.join(", "),
+        defects.join(", "),
+    ]
+}
+
+/// Whether a text names an invariant by its letter and number.
+fn names(text: &str, invariant: &Invariant) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| word == invariant.id)
 }
 
 fn what_runs(row: &Row) -> String {
@@ -143,10 +172,22 @@ const INTRODUCTION: &str = "\
 Written by `cargo xtask assurance` from [soak-ledger.jsonl](soak-ledger.jsonl) and [defects-ledger.jsonl](defects-ledger.jsonl),
 where each piece and each defect is a line. A test holds this page against both.
 
+## What has to hold
+
+`T` is about tokens and links, `M` about memberships, `P` about permissions, groups and addresses, `D` about what is stored,
+and `R` about bad input. Rows of the next section try to break it with chance and force; a defect breaks it in the code, and
+a test notices (see the last section). F1 to F4 compare or check whole worlds, so they look at more than they name. Unit tests
+and mutants are not listed here.
+
+| | what has to hold | rows | defects |
+|---|---|---|---|
+";
+
+const WHAT_RUNS: &str = "
 ## What is run for hours
 
 `cargo test` runs each of these tests for some seconds. `cargo xtask soak` runs the same ones again and again, with other
-seeds, in pieces. Letters and numbers name the property that has to hold.
+seeds, in pieces. Letters and numbers name what has to hold.
 
 | row | what happens, and what has to hold | tests |
 |---|---|---|
@@ -193,7 +234,27 @@ mod tests {
     }
 
     #[test]
+    fn each_invariant_is_known_and_broken_by_a_defect() {
+        for (place, invariant) in INVARIANTS.iter().enumerate() {
+            let of = |other: &&Invariant| other.id == invariant.id;
+            assert_eq!(INVARIANTS.iter().position(|other| of(&other)), Some(place));
+            let broken = DEFECTS.iter().any(|defect| names(defect.breaks, invariant));
+            assert_ne!(broken, invariant.held_by.is_some(), "{}", invariant.id);
+        }
+        for defect in DEFECTS {
+            let (ids, _) = defect.breaks.split_once(": ").unwrap();
+            for id in ids.split(", ") {
+                let known = INVARIANTS.iter().any(|invariant| invariant.id == id);
+                assert!(known, "{}: {id}", defect.name);
+            }
+        }
+    }
+
+    #[test]
     fn cells_hold_no_bar() {
+        for invariant in INVARIANTS {
+            assert!(!invariant.says.contains('|'));
+        }
         for row in ROWS {
             assert!(!row.checks.contains('|') && !row.unit.contains('|'));
         }

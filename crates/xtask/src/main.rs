@@ -20,6 +20,7 @@
 
 mod assurance;
 mod defects;
+mod invariants;
 mod ledger;
 mod soak;
 mod steps;

@@ -5,7 +5,6 @@ use core::mem;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
 
 use guestlist_postgres::{Dialect, PgOptions, PgStore, migrate};
 use sqlx::AssertSqlSafe;
@@ -133,9 +132,10 @@ impl Drop for Lender {
 impl Schema {
     /// Leaves what was there when it was new.
     async fn empty(&self) {
-        let pool = &self.pool;
-        while usize::try_from(pool.size()).unwrap() > pool.num_idle() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        // All of its connections, so that nobody else has one; whoever still does gives it back.
+        let mut held = Vec::new();
+        while held.len() < usize::try_from(self.pool.size()).unwrap() {
+            held.push(self.pool.acquire().await.unwrap());
         }
         // A statement whose caller was dropped is still run, on a connection that was, too.
         let idle = format!(

@@ -4,10 +4,10 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::key::{Key, KeyError, MAX_KEY_BYTES};
-use crate::name::{NameError, OrgName};
+use crate::name::{MAX_ORG_NAME_BYTES, NameError, OrgName};
 
 /// `@`, the longest name, `/` and the longest key.
-const MAX_BYTES: usize = 1 + 63 + 1 + MAX_KEY_BYTES;
+const MAX_BYTES: usize = 1 + MAX_ORG_NAME_BYTES + 1 + MAX_KEY_BYTES;
 
 /// A key of the caller's own organization, or of another one: `@name/key`.
 ///

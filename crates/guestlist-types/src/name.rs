@@ -83,8 +83,11 @@ fn check_text(text: &str, max: usize) -> Result<(), NameError> {
     Ok(())
 }
 
+/// The longest name of an organization, in bytes.
+pub(crate) const MAX_ORG_NAME_BYTES: usize = 63;
+
 fn check_org_name(text: &str) -> Result<(), NameError> {
-    check_handle(text, 63)
+    check_handle(text, MAX_ORG_NAME_BYTES)
 }
 
 fn check_role_name(text: &str) -> Result<(), NameError> {
